@@ -1,0 +1,1 @@
+"""CoinFLEX: the commands, the login and the amounts of its trade engine."""

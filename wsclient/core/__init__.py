@@ -1,0 +1,1 @@
+"""What every venue shares; knows no exchange."""
