@@ -1,0 +1,410 @@
+"""From a URL to an open socket: name, proxy, TCP, TLS, redirects and opening handshake, by websocket-client.
+
+What it leaves open is closed here: each step ends in time as a whole, also when the peer sends a byte now and
+then; a response has a bounded size; credentials never go from wss to ws; and each failure is one `TransportError`
+(or `ProtocolError`) with a sentence.
+"""
+
+import base64
+import hashlib
+import ipaddress
+import logging
+import math
+import os
+import secrets
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+
+import websocket
+
+from ..errors import InvalidRequest, ProtocolError, TransportError
+
+logger = logging.getLogger("wsclient")
+
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_MAX_RESPONSE = 65536
+_MAX_REDIRECTS = 5
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_PROXY_PORTS = {"http": 80, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where to connect and how; checked when made, without I/O.
+
+    url: ws:// or wss://; user and password in it become a Basic Authorization header
+    timeout: seconds for each step: TCP, TLS, opening handshake
+    insecure_ssl: accept any certificate and host name
+    ssl_context: use this one instead of the cached default
+    proxy: http://, socks4(a):// or socks5(h)://, with user and password where it wants them; without it the
+        environment is asked (`https_proxy` or `http_proxy`, then `all_proxy`, but for `no_proxy`), and never for
+        a loopback host
+    """
+
+    url: str = field(repr=False)
+    timeout: float = 5.0
+    insecure_ssl: bool = False
+    ssl_context: ssl.SSLContext | None = None
+    proxy: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _split(self.url)
+        if self.proxy is not None:
+            _split_proxy(self.proxy)
+        timeout = self.timeout
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+            raise InvalidRequest(f"socket_timeout is a number of seconds, not {timeout!r}")
+        if not (timeout > 0 and math.isfinite(timeout)):
+            raise InvalidRequest(f"socket_timeout must be positive and finite, not {timeout!r}")
+
+    @cached_property
+    def safe_url(self) -> str:
+        """The URL for messages: without user, password and query."""
+        return safe(self.url)
+
+    @property
+    def secure(self) -> bool:
+        return _split(self.url).scheme == "wss"
+
+    @property
+    def loopback(self) -> bool:
+        return is_loopback(_host(_split(self.url)))
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.safe_url!r})"
+
+
+class Abort:
+    """Lets another thread end a connection attempt: whatever socket it has, or will have, is shut down."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._wanted = False
+
+    def watch(self, sock: socket.socket) -> None:
+        """Names the socket that the attempt has now."""
+        with self._lock:
+            self._socket = sock
+            wanted = self._wanted
+        if wanted:
+            shut(sock)
+
+    def now(self) -> None:
+        """Ends the attempt, or the next step of it. Name look-up and TCP connect are waited out."""
+        with self._lock:
+            self._wanted = True
+            sock = self._socket
+        if sock is not None:
+            shut(sock)
+
+    @property
+    def wanted(self) -> bool:
+        return self._wanted
+
+
+def open_socket(endpoint: Endpoint, abort: Abort) -> socket.socket:
+    """Connects and shakes hands. Raises `TransportError` or `ProtocolError`; leaves no socket behind then."""
+    url = endpoint.url
+    for _ in range(_MAX_REDIRECTS + 1):
+        if abort.wanted:
+            raise TransportError(f"connecting to {safe(url)} was given up")
+        answer = _attempt(endpoint, url, abort)
+        if not isinstance(answer, str):
+            return answer
+        url = _redirected(url, answer)
+    raise TransportError(f"{endpoint.safe_url} redirected more than {_MAX_REDIRECTS} times")
+
+
+def _attempt(endpoint: Endpoint, url: str, abort: Abort) -> socket.socket | str:
+    """The open socket, or where the server sends us instead."""
+    parts = _split(url)
+    if endpoint.insecure_ssl and parts.scheme == "wss":
+        logger.warning("insecure_ssl: any certificate is accepted from %s", safe(url))
+    ws = _WebSocket(endpoint.timeout, abort, _tls_options(endpoint, parts))
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
+    headers = {"Sec-WebSocket-Key": key, "Sec-WebSocket-Version": "13"}
+    if url == endpoint.url:  # a redirect's target isn't told who we are
+        headers |= _authorization(parts)
+    try:
+        ws.connect(
+            _plain(parts),
+            timeout=endpoint.timeout,
+            redirect_limit=0,
+            suppress_origin=True,
+            header=headers,
+            **_proxy_options(endpoint, parts),
+        )
+        _check_response(ws.getheaders() or {}, key)
+    except Exception as error:  # whatever a resolver, a proxy or TLS raises: told as one error, not swallowed
+        ws.shutdown()
+        response = ws.handshake_response
+        if response is not None and response.status in _REDIRECTS:
+            return str(response.headers.get("location") or "")
+        raise _translated(error, safe(url), endpoint.timeout) from error
+    bounded = ws.sock
+    assert isinstance(bounded, _BoundedSocket)
+    return bounded.released()
+
+
+def _check_response(headers: dict[str, str], key: str) -> None:
+    """What websocket-client leaves open of RFC 6455, section 4.1: it folds the case of the accepted key."""
+    expected = base64.b64encode(hashlib.sha1((key + _GUID).encode()).digest()).decode()
+    if headers.get("sec-websocket-accept") != expected:
+        raise ProtocolError("the server accepted another handshake than ours")
+    for name in ("sec-websocket-extensions", "sec-websocket-protocol"):
+        if headers.get(name):
+            raise ProtocolError(f"the server chose a {name} that wasn't offered")
+
+
+class _WebSocket(websocket.WebSocket):  # type: ignore[misc, unused-ignore]
+    """websocket-client's connection, whose socket is bounded from the moment that it has one."""
+
+    def __init__(self, timeout: float, abort: Abort, sslopt: dict[str, Any]) -> None:
+        self._timeout = timeout
+        self._abort = abort
+        self._bounded: _BoundedSocket | None = None
+        super().__init__(sslopt=sslopt, enable_multithread=False)
+
+    @property
+    def sock(self) -> "_BoundedSocket | None":
+        return self._bounded
+
+    @sock.setter
+    def sock(self, sock: socket.socket | None) -> None:
+        # TCP and TLS are done when this is set; the opening handshake's time begins now.
+        if sock is None:
+            self._bounded = None
+            return
+        self._abort.watch(sock)
+        self._bounded = _BoundedSocket(sock, time.monotonic() + self._timeout)
+
+
+class _BoundedSocket:
+    """What websocket-client needs of a socket for the handshake, with one deadline and one size for all of it.
+
+    Its own timeout is for each `recv` alone, and the header lines that it reads have no bound.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self._left = _MAX_RESPONSE
+
+    def released(self) -> socket.socket:
+        return self._sock
+
+    def recv(self, size: int) -> bytes:
+        if self._left <= 0:
+            raise ProtocolError(f"a handshake response of over {_MAX_RESPONSE} bytes")
+        self._sock.settimeout(self._remaining())
+        data = self._sock.recv(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def send(self, data: bytes) -> int:
+        self._sock.settimeout(self._remaining())
+        self._sock.sendall(data)
+        return len(data)
+
+    def gettimeout(self) -> float | None:
+        return self._sock.gettimeout()
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Nothing: the deadline says how long each step may take."""
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def shutdown(self, how: int) -> None:
+        self._sock.shutdown(how)
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _remaining(self) -> float:
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("the opening handshake took too long")
+        return remaining
+
+
+def shut(sock: socket.socket) -> None:
+    """Ends both directions, so that every thread in a call on the socket comes back; the descriptor stays."""
+    try:
+        # of the socket beneath: TLS would forget its own state, and a reader in another thread needs it
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        pass  # it was not connected any more, which is what was wanted
+
+
+def safe(url: str) -> str:
+    """A URL for messages: without user, password and query, any of which may be secret."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "the given url"
+    if ":" in host:
+        host = f"[{host}]"
+    return f"{parts.scheme}://{host}{port}{parts.path}" + ("?…" if parts.query else "")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(url: str) -> SplitResult:
+    if not isinstance(url, str):
+        raise InvalidRequest(f"the url is a str, not {type(url).__name__}")
+    # urlsplit drops some of these silently; in a request line they would end it
+    if any(ord(char) <= 32 or ord(char) == 127 for char in url):
+        raise InvalidRequest("the url contains a space or a control character")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise InvalidRequest(f"the url can't be understood: {error}") from None
+    if parts.scheme not in ("ws", "wss"):
+        raise InvalidRequest(f"the url must begin with ws:// or wss://, not {parts.scheme + '://' if parts.scheme else safe(url)!r}")
+    if not parts.hostname:
+        raise InvalidRequest(f"the url names no host: {safe(url)!r}")
+    if parts.fragment:
+        raise InvalidRequest("a WebSocket url has no #fragment (RFC 6455, section 3)")
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    return parts.hostname or ""
+
+
+def _plain(parts: SplitResult) -> str:
+    host = _host(parts)
+    host = f"[{host}]" if ":" in host else host
+    port = f":{parts.port}" if parts.port else ""
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{host}{port}{parts.path or '/'}{query}"
+
+
+def _authorization(parts: SplitResult) -> dict[str, str]:
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def _redirected(url: str, location: str) -> str:
+    target = urljoin(url.replace("ws", "http", 1), location)
+    for http, ws in (("https:", "wss:"), ("http:", "ws:")):
+        if target.startswith(http):
+            target = ws + target[len(http) :]
+    try:
+        scheme = _split(target).scheme
+    except InvalidRequest as error:
+        raise TransportError(f"{safe(url)} redirected to nowhere: {error}") from None
+    if url.startswith("wss:") and scheme != "wss":
+        raise TransportError(f"{safe(url)} redirected from wss to ws, which is refused: {safe(target)}")
+    return target
+
+
+def _tls_options(endpoint: Endpoint, parts: SplitResult) -> dict[str, Any]:
+    if parts.scheme != "wss":
+        return {}
+    return {"context": endpoint.ssl_context or _context(endpoint.insecure_ssl)}
+
+
+@lru_cache(maxsize=2)
+def _context(insecure: bool) -> ssl.SSLContext:
+    """Loading the system's certificates takes tens of milliseconds: done once for all clients."""
+    context = ssl.create_default_context()
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _split_proxy(proxy: str) -> SplitResult:
+    try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        _ = parts.port
+    except (TypeError, ValueError):
+        raise InvalidRequest("proxy is a url such as http://host:3128 or socks5h://host:1080") from None
+    if parts.scheme not in _PROXY_PORTS:
+        raise InvalidRequest(f"a proxy is one of {', '.join(_PROXY_PORTS)}, not {parts.scheme}")
+    if not parts.hostname:
+        raise InvalidRequest("the proxy's url names no host")
+    return parts
+
+
+def _proxy_options(endpoint: Endpoint, parts: SplitResult) -> dict[str, Any]:
+    host = _host(parts)
+    none = {"http_no_proxy": ["*"]}
+    if is_loopback(host):
+        return none
+    proxy = endpoint.proxy
+    if proxy is None:
+        proxy = _environment_proxy(host, parts.scheme == "wss")
+    if not proxy:
+        return none
+    via = _split_proxy(proxy)
+    auth = (unquote(via.username), unquote(via.password or "")) if via.username else None
+    return {
+        "http_proxy_host": via.hostname,
+        "http_proxy_port": via.port or _PROXY_PORTS[via.scheme],
+        "http_proxy_auth": auth,
+        "http_proxy_timeout": endpoint.timeout,
+        "proxy_type": via.scheme,
+        # it was asked above; asked again, websocket-client would hold the environment's list against our choice
+        "http_no_proxy": ["-"],
+    }
+
+
+def _environment_proxy(host: str, secure: bool) -> str:
+    get = _either_case
+    excepted = [name.strip().lstrip(".") for name in get("no_proxy").split(",") if name.strip()]
+    if "*" in excepted or any(host == name or host.endswith("." + name) for name in excepted):
+        return ""
+    return get("https_proxy" if secure else "http_proxy") or get("all_proxy")
+
+
+def _either_case(name: str) -> str:
+    return os.environ.get(name) or os.environ.get(name.upper()) or ""
+
+
+def _translated(error: Exception, url: str, timeout: float) -> TransportError | ProtocolError:
+    """One sentence for what went wrong, told once, here at the edge."""
+    if isinstance(error, (TransportError, ProtocolError)):
+        return type(error)(f"{url}: {error}")
+    if isinstance(error, websocket.WebSocketBadStatusException):
+        return TransportError(f"{url} is no WebSocket endpoint: it answered HTTP {error.status_code}")
+    if isinstance(error, (websocket.WebSocketTimeoutException, TimeoutError)):
+        return TransportError(f"{url} didn't answer within {timeout:g} s")
+    if isinstance(error, (websocket.WebSocketAddressException, socket.gaierror)):
+        return TransportError(f"{url}: the host's name can't be resolved")
+    if isinstance(error, websocket.WebSocketProxyException):
+        return TransportError(f"{url}: the proxy failed: {error}")
+    if isinstance(error, websocket.WebSocketConnectionClosedException):
+        return TransportError(f"{url} closed the connection during the opening handshake")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TransportError(
+            f"{url}: its certificate isn't trusted: {error.verify_message} (insecure_ssl=True accepts any)"
+        )
+    if isinstance(error, ssl.SSLError):
+        return TransportError(f"{url}: TLS failed: {error.reason or error}")
+    if isinstance(error, OSError):
+        return TransportError(f"{url}: {error.strerror or error}")
+    if isinstance(error, websocket.WebSocketException):
+        return ProtocolError(f"{url} broke the opening handshake: {error}")
+    return TransportError(f"can't connect to {url}: {error}")

@@ -1,0 +1,287 @@
+"""Bytes <-> WebSocket messages: RFC 6455, pure, no I/O.
+
+`FrameReader.feed()` takes whatever a socket gave and returns the whole messages and control frames in it, in
+order. A server's frames must not be masked (section 5.1), a client's must be, so this is the client's half.
+"""
+
+import os
+import struct
+from codecs import getincrementaldecoder
+from dataclasses import dataclass
+from typing import Final
+
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+
+NORMAL: Final = 1000
+GOING_AWAY: Final = 1001
+PROTOCOL_ERROR: Final = 1002
+INVALID_DATA: Final = 1007
+TOO_BIG: Final = 1009
+
+_FIN = 0x80
+_CONTINUATION = 0x0
+_WHOLE_TEXT = _FIN | TEXT
+_MAX_CONTROL = 125
+# Codes that a peer may put into a Close frame (section 7.4 and IANA's registry); 3000 to 4999 are open to all.
+_CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
+# Up to here an incomplete frame is kept as bytes and parsed again with what follows; a larger one is gathered in
+# place, since joining it anew for each read would cost the square of its length.
+_SMALL = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A whole binary message."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The peer's Close frame; `code` is None where it carried none (section 7.1.5 calls that 1005)."""
+
+    code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """The peer broke the protocol here; always the last event. `code` is what to close with (7.4.1)."""
+
+    code: int
+    reason: str
+
+
+Event = str | Binary | Ping | Pong | Close | Violation
+"""A text message is plainly its `str`: there are millions of them."""
+
+
+class FrameReader:
+    """Takes bytes, gives messages. After a Close or a Violation it takes no notice of what follows.
+
+    max_message_size: bytes of payload, of one frame and of all fragments of a message in sum. It is checked when a
+    length is announced, before memory is taken for it.
+    """
+
+    __slots__ = (
+        "_buffer", "_decoder", "_done", "_head", "_large", "_limit", "_missing", "_opcode", "_parts",
+    )  # fmt: skip
+
+    def __init__(self, max_message_size: int) -> None:
+        self._limit = max_message_size
+        self._buffer = b""
+        self._done = False
+        # a large frame of which a part is still to come: its first byte, what there is of it, how much is missing
+        self._head = 0
+        self._large: bytearray | None = None
+        self._missing = 0
+        # a message of which a fragment is still to come: its opcode (0: there is none) and what there is of it
+        self._opcode = 0
+        self._parts = bytearray()
+        self._decoder = getincrementaldecoder("utf-8")()
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that `data` completes, in order. A broken stream ends with a `Violation`."""
+        events: list[Event] = []
+        try:
+            if self._large is not None:
+                data = self._gather(data, events)
+            elif self._buffer:
+                data = self._buffer + data
+                self._buffer = b""
+            self._parse(data, events)
+        except _Broken as broken:
+            self._done = True
+            events.append(Violation(broken.code, broken.reason))
+        except UnicodeDecodeError as error:
+            self._done = True
+            events.append(Violation(INVALID_DATA, f"text that is not UTF-8: {error.reason}"))
+        return events
+
+    def _parse(self, data: bytes, events: list[Event]) -> None:
+        pos = start = length = 0
+        end = len(data)
+        while end - pos >= 2 and not self._done:
+            head = data[pos]
+            length = data[pos + 1]
+            start = pos + 2
+            if head != _WHOLE_TEXT or length > 126 or self._opcode:
+                self._check_head(head, length)
+            if length == 126:
+                start = pos + 4
+                if start > end:
+                    break
+                length = data[pos + 2] << 8 | data[pos + 3]
+            elif length == 127:
+                start = pos + 10
+                if start > end:
+                    break
+                length = int.from_bytes(data[pos + 2 : start], "big")
+            stop = start + length
+            if stop > end:
+                self._check_size(head, length)
+                if length > _SMALL:
+                    self._head, self._missing = head, stop - end
+                    self._large = bytearray(data[start:])
+                    return
+                break
+            if head == _WHOLE_TEXT:
+                if length > self._limit:
+                    self._check_size(head, length)
+                events.append(data[start:stop].decode())
+            else:
+                self._check_size(head, length)
+                self._frame(head, data[start:stop], events)
+            pos = stop
+        if pos < end and not self._done:
+            self._buffer = data[pos:]
+
+    def _gather(self, data: bytes, events: list[Event]) -> bytes:
+        """Adds to the large frame; returns what follows it."""
+        assert self._large is not None
+        taken = data[: self._missing]
+        self._large += taken
+        self._missing -= len(taken)
+        if self._missing:
+            return b""
+        payload, self._large = self._large, None
+        if self._head == _WHOLE_TEXT:
+            events.append(payload.decode())
+        else:
+            self._frame(self._head, bytes(payload), events)
+        return data[len(taken) :]
+
+    def _check_head(self, head: int, length: int) -> None:
+        """What the first two bytes of a frame can already break (section 5.2)."""
+        if head & 0x70:
+            raise _Broken(PROTOCOL_ERROR, "a reserved bit is set, and no extension was agreed")
+        if length & 0x80:
+            raise _Broken(PROTOCOL_ERROR, "a masked frame from the server")
+        opcode = head & 0xF
+        if opcode >= CLOSE:
+            if opcode > PONG:
+                raise _Broken(PROTOCOL_ERROR, f"the reserved opcode {opcode:#x}")
+            if not head & _FIN:
+                raise _Broken(PROTOCOL_ERROR, "a fragmented control frame")
+            if length > _MAX_CONTROL:
+                raise _Broken(PROTOCOL_ERROR, "a control frame of over 125 bytes")
+        elif opcode > BINARY:
+            raise _Broken(PROTOCOL_ERROR, f"the reserved opcode {opcode:#x}")
+        elif opcode == _CONTINUATION and not self._opcode:
+            raise _Broken(PROTOCOL_ERROR, "a continuation of no message")
+        elif opcode != _CONTINUATION and self._opcode:
+            raise _Broken(PROTOCOL_ERROR, "a new message in the middle of a fragmented one")
+
+    def _check_size(self, head: int, length: int) -> None:
+        if head & 0x8:
+            return
+        if length >> 63:
+            raise _Broken(PROTOCOL_ERROR, "a frame length with its highest bit set")
+        if length + len(self._parts) > self._limit:
+            raise _Broken(TOO_BIG, f"a message of over {self._limit} bytes")
+
+    def _frame(self, head: int, payload: bytes, events: list[Event]) -> None:
+        """One whole frame that isn't a whole text message."""
+        opcode = head & 0xF
+        if opcode == PING:
+            events.append(Ping(payload))
+        elif opcode == PONG:
+            events.append(Pong(payload))
+        elif opcode == CLOSE:
+            events.append(_close(payload))
+            self._done = True
+        elif opcode == BINARY and head & _FIN:
+            events.append(Binary(payload))
+        else:
+            self._fragment(head, opcode or self._opcode, payload, events)
+
+    def _fragment(self, head: int, opcode: int, payload: bytes, events: list[Event]) -> None:
+        final = bool(head & _FIN)
+        if opcode == TEXT:
+            # only to fail at the first wrong byte: a character may be cut in two by a fragment's end
+            self._decoder.decode(payload, final)
+        self._opcode = opcode
+        self._parts += payload
+        if final:
+            whole, self._parts, self._opcode = self._parts, bytearray(), 0
+            self._decoder.reset()
+            events.append(whole.decode() if opcode == TEXT else Binary(bytes(whole)))
+
+
+class _Broken(Exception):
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+def _close(payload: bytes) -> Close:
+    """A Close frame's body: nothing, or a code of two bytes and a reason (section 5.5.1)."""
+    if not payload:
+        return Close(None, "")
+    if len(payload) == 1:
+        raise _Broken(PROTOCOL_ERROR, "a Close frame with half a code")
+    code = int.from_bytes(payload[:2], "big")
+    if code not in _CLOSE_CODES and not 3000 <= code <= 4999:
+        raise _Broken(PROTOCOL_ERROR, f"a Close frame with the code {code}")
+    return Close(code, payload[2:].decode())
+
+
+class FrameWriter:
+    """Gives a message as one masked frame (section 5.3). For one thread at a time.
+
+    A mask must be unpredictable. It comes from the system's generator, a handful of them at a time.
+    """
+
+    __slots__ = ("_at", "_pool")
+
+    _POOL = 256
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._at = 0
+
+    def encode(self, opcode: int, payload: bytes) -> bytes:
+        """One whole frame, final bit set."""
+        at = self._at
+        if at >= len(self._pool):
+            self._pool = os.urandom(self._POOL)
+            at = 0
+        self._at = at + 4
+        mask = self._pool[at : at + 4]
+        size = len(payload)
+        if size < 126:
+            head = bytes((_FIN | opcode, 0x80 | size)) + mask
+        elif size < 65536:
+            head = struct.pack(">BBH", _FIN | opcode, 0x80 | 126, size) + mask
+        else:
+            head = struct.pack(">BBQ", _FIN | opcode, 0x80 | 127, size) + mask
+        return head + _masked(payload, mask)
+
+
+def close_payload(code: int | None, reason: str = "") -> bytes:
+    """The body of a Close frame; a reason of over 123 bytes is cut at a character's end."""
+    if code is None:
+        return b""
+    return struct.pack(">H", code) + reason.encode()[:123].decode(errors="ignore").encode()
+
+
+def _masked(payload: bytes, mask: bytes) -> bytes:
+    # One XOR of two large integers does in C what a loop over bytes does in Python.
+    size = len(payload)
+    key = int.from_bytes((mask * (size // 4 + 1))[:size], "little")
+    return (int.from_bytes(payload, "little") ^ key).to_bytes(size, "little")
