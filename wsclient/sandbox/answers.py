@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Order:
     """An open order (or one just closed) as it stood when the answer was given.
 
-    `quantity` is what remains to be traded, negative to sell. `time` (microseconds since the Unix epoch) is when the
-    order took its present place in the queue: its opening, or the last change that sent it to the back.
+    `quantity` is what remains to be traded, negative to sell. `time` (microseconds since the Unix epoch) is when
+    the order took its present place in the queue: its opening, or the last change that sent it to the back.
     """
 
     id: int
@@ -28,8 +28,8 @@ class Order:
 class Placed:
     """The answer to a new order: `id` and `time` for a limit order, `remaining` for a market order.
 
-    `remaining` is the amount (>= 0) that could not be traded, of the base asset where the order gave a quantity, of
-    the counter asset where it gave a total.
+    `remaining` is the amount (>= 0) that could not be traded, of the base asset where the order gave a quantity,
+    of the counter asset where it gave a total.
     """
 
     id: int | None = None

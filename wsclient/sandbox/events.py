@@ -103,8 +103,8 @@ class OrderClosed:
 class TickerChanged:
     """A market's ticker has changed.
 
-    `changes` holds the new value of those of `last`, `bid`, `ask`, `low`, `high` and `volume` that changed, in that
-    order; None says that there is no such value now (no bid, no trade in 24 hours).
+    `changes` holds the new value of those of `last`, `bid`, `ask`, `low`, `high` and `volume` that changed, in
+    that order; None says that there is no such value now (no bid, no trade in 24 hours).
     """
 
     base: int
