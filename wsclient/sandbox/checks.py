@@ -33,9 +33,9 @@ class EngineError(Exception):
 def integer(name: str, value: object) -> int:
     """A whole number that fits 64 bits with its sign; anything else, booleans included, is error 8."""
     if type(value) is not int:
-        raise EngineError(BAD_REQUEST, f"{name} has to be an integer.")
+        raise EngineError(BAD_REQUEST, f"The field {name} has to be an integer.")
     if not -INT64_MAX - 1 <= value <= INT64_MAX:
-        raise EngineError(BAD_REQUEST, f"{name} does not fit into 64 bits.")
+        raise EngineError(BAD_REQUEST, f"The field {name} does not fit into 64 bits.")
     return value
 
 
@@ -48,7 +48,7 @@ def amount(name: str, value: object) -> int:
     """An integer that is not zero."""
     number = integer(name, value)
     if number == 0:
-        raise EngineError(BAD_REQUEST, f"{name} may not be zero.")
+        raise EngineError(BAD_REQUEST, f"The field {name} may not be zero.")
     return number
 
 
@@ -57,11 +57,27 @@ def optional_amount(name: str, value: object) -> int | None:
     return None if value is None else amount(name, value)
 
 
+def optional_price(value: object) -> int | None:
+    """A price, which is above zero, or None where none was given."""
+    price = optional_amount("price", value)
+    if price is not None and price < 0:
+        raise EngineError(BAD_REQUEST, "The field price may not be negative.")
+    return price
+
+
+def market_amount(quantity: int | None, total: int | None) -> int:
+    """The one of the two that was given; neither or both is error 8."""
+    given = [number for number in (quantity, total) if number is not None]
+    if len(given) != 1:
+        raise EngineError(BAD_REQUEST, "A market order takes either a quantity or a total.")
+    return given[0]
+
+
 def flag(name: str, value: object) -> bool:
     """True or False and nothing that merely resembles them."""
     if value is True or value is False:
         return value
-    raise EngineError(BAD_REQUEST, f"{name} has to be true or false.")
+    raise EngineError(BAD_REQUEST, f"The field {name} has to be true or false.")
 
 
 def persistence(value: object) -> Persist:
@@ -70,11 +86,11 @@ def persistence(value: object) -> Persist:
         return value
     if value == "fill_or_kill":
         return "fill_or_kill"
-    raise EngineError(BAD_REQUEST, 'Persist has to be true, false or "fill_or_kill".')
+    raise EngineError(BAD_REQUEST, 'The field persist has to be true, false or "fill_or_kill".')
 
 
 def fits(total: int) -> int:
     """A computed amount that must fit 64 bits."""
     if total > INT64_MAX:
-        raise EngineError(BAD_REQUEST, "The total of this order is too large to be counted.")
+        raise EngineError(BAD_REQUEST, "This order is too large: its amounts do not fit into 64 bits.")
     return total
