@@ -7,10 +7,7 @@ then; a response has a bounded size; credentials never go from wss to ws; and ea
 
 import base64
 import hashlib
-import ipaddress
-import logging
 import math
-import os
 import secrets
 import socket
 import ssl
@@ -19,19 +16,17 @@ import time
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult
 
 import websocket
 
 from ..errors import InvalidRequest, ProtocolError, TransportError
-
-logger = logging.getLogger("wsclient")
+from . import proxies, urls
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MAX_RESPONSE = 65536
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-_PROXY_PORTS = {"http": 80, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
 
 @dataclass(frozen=True)
@@ -54,9 +49,9 @@ class Endpoint:
     proxy: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        _split(self.url)
+        urls.split(self.url)
         if self.proxy is not None:
-            _split_proxy(self.proxy)
+            proxies.split(self.proxy)
         timeout = self.timeout
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
             raise InvalidRequest(f"socket_timeout is a number of seconds, not {timeout!r}")
@@ -66,15 +61,15 @@ class Endpoint:
     @cached_property
     def safe_url(self) -> str:
         """The URL for messages: without user, password and query."""
-        return safe(self.url)
+        return urls.safe(self.url)
 
     @property
     def secure(self) -> bool:
-        return _split(self.url).scheme == "wss"
+        return urls.split(self.url).scheme == "wss"
 
     @property
     def loopback(self) -> bool:
-        return is_loopback(_host(_split(self.url)))
+        return urls.is_loopback(urls.host(urls.split(self.url)))
 
     def __repr__(self) -> str:
         return f"Endpoint({self.safe_url!r})"
@@ -114,40 +109,38 @@ def open_socket(endpoint: Endpoint, abort: Abort) -> socket.socket:
     url = endpoint.url
     for _ in range(_MAX_REDIRECTS + 1):
         if abort.wanted:
-            raise TransportError(f"connecting to {safe(url)} was given up")
+            raise TransportError(f"connecting to {urls.safe(url)} was given up")
         answer = _attempt(endpoint, url, abort)
         if not isinstance(answer, str):
             return answer
-        url = _redirected(url, answer)
+        url = urls.redirected(url, answer)
     raise TransportError(f"{endpoint.safe_url} redirected more than {_MAX_REDIRECTS} times")
 
 
 def _attempt(endpoint: Endpoint, url: str, abort: Abort) -> socket.socket | str:
     """The open socket, or where the server sends us instead."""
-    parts = _split(url)
-    if endpoint.insecure_ssl and parts.scheme == "wss":
-        logger.warning("insecure_ssl: any certificate is accepted from %s", safe(url))
+    parts = urls.split(url)
     ws = _WebSocket(endpoint.timeout, abort, _tls_options(endpoint, parts))
     key = base64.b64encode(secrets.token_bytes(16)).decode()
     headers = {"Sec-WebSocket-Key": key, "Sec-WebSocket-Version": "13"}
     if url == endpoint.url:  # a redirect's target isn't told who we are
-        headers |= _authorization(parts)
+        headers |= urls.authorization(parts)
     try:
-        ws.connect(
-            _plain(parts),
+        ws.connect(  # type: ignore[no-untyped-call]
+            urls.plain(parts),
             timeout=endpoint.timeout,
             redirect_limit=0,
             suppress_origin=True,
             header=headers,
-            **_proxy_options(endpoint, parts),
+            **proxies.options(endpoint.proxy, parts, endpoint.timeout),
         )
         _check_response(ws.getheaders() or {}, key)
     except Exception as error:  # whatever a resolver, a proxy or TLS raises: told as one error, not swallowed
-        ws.shutdown()
+        ws.shutdown()  # type: ignore[no-untyped-call]
         response = ws.handshake_response
         if response is not None and response.status in _REDIRECTS:
             return str(response.headers.get("location") or "")
-        raise _translated(error, safe(url), endpoint.timeout) from error
+        raise _translated(error, urls.safe(url), endpoint.timeout) from error
     bounded = ws.sock
     assert isinstance(bounded, _BoundedSocket)
     return bounded.released()
@@ -163,7 +156,7 @@ def _check_response(headers: dict[str, str], key: str) -> None:
             raise ProtocolError(f"the server chose a {name} that wasn't offered")
 
 
-class _WebSocket(websocket.WebSocket):  # type: ignore[misc, unused-ignore]
+class _WebSocket(websocket.WebSocket):
     """websocket-client's connection, whose socket is bounded from the moment that it has one."""
 
     def __init__(self, timeout: float, abort: Abort, sslopt: dict[str, Any]) -> None:
@@ -172,7 +165,7 @@ class _WebSocket(websocket.WebSocket):  # type: ignore[misc, unused-ignore]
         self._bounded: _BoundedSocket | None = None
         super().__init__(sslopt=sslopt, enable_multithread=False)
 
-    @property
+    @property  # type: ignore[override]
     def sock(self) -> "_BoundedSocket | None":
         return self._bounded
 
@@ -244,81 +237,6 @@ def shut(sock: socket.socket) -> None:
         pass  # it was not connected any more, which is what was wanted
 
 
-def safe(url: str) -> str:
-    """A URL for messages: without user, password and query, any of which may be secret."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "the given url"
-    if ":" in host:
-        host = f"[{host}]"
-    return f"{parts.scheme}://{host}{port}{parts.path}" + ("?…" if parts.query else "")
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _split(url: str) -> SplitResult:
-    if not isinstance(url, str):
-        raise InvalidRequest(f"the url is a str, not {type(url).__name__}")
-    # urlsplit drops some of these silently; in a request line they would end it
-    if any(ord(char) <= 32 or ord(char) == 127 for char in url):
-        raise InvalidRequest("the url contains a space or a control character")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise InvalidRequest(f"the url can't be understood: {error}") from None
-    if parts.scheme not in ("ws", "wss"):
-        raise InvalidRequest(f"the url must begin with ws:// or wss://, not {parts.scheme + '://' if parts.scheme else safe(url)!r}")
-    if not parts.hostname:
-        raise InvalidRequest(f"the url names no host: {safe(url)!r}")
-    if parts.fragment:
-        raise InvalidRequest("a WebSocket url has no #fragment (RFC 6455, section 3)")
-    return parts
-
-
-def _host(parts: SplitResult) -> str:
-    return parts.hostname or ""
-
-
-def _plain(parts: SplitResult) -> str:
-    host = _host(parts)
-    host = f"[{host}]" if ":" in host else host
-    port = f":{parts.port}" if parts.port else ""
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{host}{port}{parts.path or '/'}{query}"
-
-
-def _authorization(parts: SplitResult) -> dict[str, str]:
-    if parts.username is None:
-        return {}
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
-
-
-def _redirected(url: str, location: str) -> str:
-    target = urljoin(url.replace("ws", "http", 1), location)
-    for http, ws in (("https:", "wss:"), ("http:", "ws:")):
-        if target.startswith(http):
-            target = ws + target[len(http) :]
-    try:
-        scheme = _split(target).scheme
-    except InvalidRequest as error:
-        raise TransportError(f"{safe(url)} redirected to nowhere: {error}") from None
-    if url.startswith("wss:") and scheme != "wss":
-        raise TransportError(f"{safe(url)} redirected from wss to ws, which is refused: {safe(target)}")
-    return target
-
-
 def _tls_options(endpoint: Endpoint, parts: SplitResult) -> dict[str, Any]:
     if parts.scheme != "wss":
         return {}
@@ -333,54 +251,6 @@ def _context(insecure: bool) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _split_proxy(proxy: str) -> SplitResult:
-    try:
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        _ = parts.port
-    except (TypeError, ValueError):
-        raise InvalidRequest("proxy is a url such as http://host:3128 or socks5h://host:1080") from None
-    if parts.scheme not in _PROXY_PORTS:
-        raise InvalidRequest(f"a proxy is one of {', '.join(_PROXY_PORTS)}, not {parts.scheme}")
-    if not parts.hostname:
-        raise InvalidRequest("the proxy's url names no host")
-    return parts
-
-
-def _proxy_options(endpoint: Endpoint, parts: SplitResult) -> dict[str, Any]:
-    host = _host(parts)
-    none = {"http_no_proxy": ["*"]}
-    if is_loopback(host):
-        return none
-    proxy = endpoint.proxy
-    if proxy is None:
-        proxy = _environment_proxy(host, parts.scheme == "wss")
-    if not proxy:
-        return none
-    via = _split_proxy(proxy)
-    auth = (unquote(via.username), unquote(via.password or "")) if via.username else None
-    return {
-        "http_proxy_host": via.hostname,
-        "http_proxy_port": via.port or _PROXY_PORTS[via.scheme],
-        "http_proxy_auth": auth,
-        "http_proxy_timeout": endpoint.timeout,
-        "proxy_type": via.scheme,
-        # it was asked above; asked again, websocket-client would hold the environment's list against our choice
-        "http_no_proxy": ["-"],
-    }
-
-
-def _environment_proxy(host: str, secure: bool) -> str:
-    get = _either_case
-    excepted = [name.strip().lstrip(".") for name in get("no_proxy").split(",") if name.strip()]
-    if "*" in excepted or any(host == name or host.endswith("." + name) for name in excepted):
-        return ""
-    return get("https_proxy" if secure else "http_proxy") or get("all_proxy")
-
-
-def _either_case(name: str) -> str:
-    return os.environ.get(name) or os.environ.get(name.upper()) or ""
 
 
 def _translated(error: Exception, url: str, timeout: float) -> TransportError | ProtocolError:

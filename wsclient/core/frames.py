@@ -241,36 +241,34 @@ def _close(payload: bytes) -> Close:
     return Close(code, payload[2:].decode())
 
 
-class FrameWriter:
-    """Gives a message as one masked frame (section 5.3). For one thread at a time.
+# Masks must be unpredictable (section 10.3), so they come from the system's generator, a handful at a time. All
+# clients share them: taking one from a list is one step that no other thread can come between.
+_masks: list[bytes] = []
+_MASKS_AT_ONCE = 64
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_masks.clear)
 
-    A mask must be unpredictable. It comes from the system's generator, a handful of them at a time.
-    """
 
-    __slots__ = ("_at", "_pool")
+def _mask() -> bytes:
+    while True:
+        try:
+            return _masks.pop()
+        except IndexError:
+            drawn = os.urandom(4 * _MASKS_AT_ONCE)
+            _masks.extend([drawn[at : at + 4] for at in range(0, len(drawn), 4)])
 
-    _POOL = 256
 
-    def __init__(self) -> None:
-        self._pool = b""
-        self._at = 0
-
-    def encode(self, opcode: int, payload: bytes) -> bytes:
-        """One whole frame, final bit set."""
-        at = self._at
-        if at >= len(self._pool):
-            self._pool = os.urandom(self._POOL)
-            at = 0
-        self._at = at + 4
-        mask = self._pool[at : at + 4]
-        size = len(payload)
-        if size < 126:
-            head = bytes((_FIN | opcode, 0x80 | size)) + mask
-        elif size < 65536:
-            head = struct.pack(">BBH", _FIN | opcode, 0x80 | 126, size) + mask
-        else:
-            head = struct.pack(">BBQ", _FIN | opcode, 0x80 | 127, size) + mask
-        return head + _masked(payload, mask)
+def encode(opcode: int, payload: bytes) -> bytes:
+    """A whole message or control frame as one masked frame (section 5.3)."""
+    mask = _mask()
+    size = len(payload)
+    if size < 126:
+        head = bytes((_FIN | opcode, 0x80 | size))
+    elif size < 65536:
+        head = struct.pack(">BBH", _FIN | opcode, 0x80 | 126, size)
+    else:
+        head = struct.pack(">BBQ", _FIN | opcode, 0x80 | 127, size)
+    return head + mask + _masked(payload, mask)
 
 
 def close_payload(code: int | None, reason: str = "") -> bytes:

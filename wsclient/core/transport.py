@@ -1,4 +1,4 @@
-"""One open socket, read and written in bulk. It knows frames' bytes, but not what they say.
+"""One open socket, read and written in bulk. It moves frames, and doesn't ask what they say.
 
 The socket never blocks. One thread, the event thread, reads. Any thread sends: its frame joins the outbox, and
 whoever finds nobody writing writes all that is there, its own and others' frames, with one call. So frames never
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from . import frames
 from .connect import shut
 
 _READ = 65536
@@ -36,9 +37,7 @@ class Transport:
     a part is written can't be taken back.
     """
 
-    def __init__(
-        self, sock: socket.socket, timeout: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, sock: socket.socket, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
         sock.setblocking(False)
         self._socket = sock
         self._timeout = timeout
@@ -53,8 +52,10 @@ class Transport:
         self._partial = b""  # the rest of a batch that the socket didn't take
         self._partial_freight: list[tuple[int, Freight]] = []
         self._writing = False
+        self._stalled: float | None = None  # when what the socket didn't take must have moved on
+        self._finished = False  # a Close frame is on its way: nothing may follow it
         self._closed = False
-        self.error: Exception | None = None
+        self.error: Exception | None = None  # what broke the connection while sending, if something did
 
     # -- reading: the event thread only
 
@@ -62,12 +63,16 @@ class Transport:
         """Waits for something to read, for `timeout` seconds at most; sends on what waits to be sent."""
         if self._more:
             return True
-        deadline = None if timeout is None else self._clock() + timeout
+        until = None if timeout is None else self._clock() + timeout
         while True:
-            backlog = bool(self._partial or self._outbox)
-            readable, writable = _ready(self._socket, backlog and not self._writing, deadline, self._clock)
+            stalled = self._stalled
+            deadline = until if stalled is None else min(stalled, until if until is not None else stalled)
+            readable, writable = _ready(self._socket, stalled is not None, deadline, self._clock)
             if writable:
                 self.flush()
+            elif stalled is not None and self._clock() >= stalled:
+                self._break(TimeoutError(f"the peer read nothing for {self._timeout:g} s"))
+                return True
             if readable:
                 return True
             if not writable:
@@ -90,23 +95,31 @@ class Transport:
 
     # -- writing: any thread
 
-    def send(self, frame: bytes, freight: Freight | None = None, *, wait: bool = True) -> None:
-        """Sends a frame, or leaves it to whoever is writing.
+    def send(self, opcode: int, payload: bytes, freight: Freight | None = None, *, wait: bool = True) -> None:
+        """Sends a message or control frame, or leaves it to whoever is writing.
 
         wait: whether to wait for the peer to read; without it, what the socket doesn't take is sent by `wait()`.
         Raises `Gone` if nothing of it left, and `OSError` if the connection broke under it: then `freight.left`
-        tells.
+        tells. After a Close frame everything is `Gone` (RFC 6455, section 5.5.1).
         """
+        frame = frames.encode(opcode, payload)
         with self._changed:
             if wait and self._waiting > _OUTBOX:
                 self._changed.wait_for(lambda: self._waiting <= _OUTBOX or self._closed, self._timeout)
-            if self._closed or (self._waiting > _OUTBOX and self._waiting > len(frame)):
-                raise Gone
-            self._outbox.append((frame, freight))
-            self._waiting += len(frame)
-            if self._writing:
-                return
-            self._writing = True
+            closed = self._closed or self._finished
+            if opcode == frames.CLOSE:
+                self._finished = True
+            full = self._waiting > _OUTBOX and not closed
+            if not (full or closed):
+                self._outbox.append((frame, freight))
+                self._waiting += len(frame)
+                if self._writing:
+                    return
+                self._writing = True
+        if full:
+            self._break(TimeoutError("the peer doesn't read what is sent"))
+        if full or closed:
+            raise Gone
         self._write(wait)
 
     def flush(self) -> None:
@@ -134,6 +147,10 @@ class Transport:
                 with self._changed:
                     self._waiting -= sent
                     self._partial = batch[sent:]
+                    if sent or not self._partial:
+                        self._stalled = None
+                    if self._partial and self._stalled is None:
+                        self._stalled = self._clock() + self._timeout
                     self._partial_freight = [(at - sent, one) for at, one in freight if at >= sent]
                     if self._waiting <= _OUTBOX:
                         self._changed.notify_all()
@@ -143,11 +160,8 @@ class Transport:
                         return
         except OSError as error:
             with self._changed:
-                self._closed = True
                 self._writing = False
-                self.error = self.error or error
-                self._changed.notify_all()
-            shut(self._socket)
+            self._break(error)
             raise
 
     def _next_batch(self) -> tuple[bytes, list[tuple[int, Freight]]]:
@@ -202,6 +216,11 @@ class Transport:
             return self._socket.send(data)
 
     # -- ending
+
+    def _break(self, error: Exception) -> None:
+        with self._changed:
+            self.error = self.error or error
+        self.shut()
 
     def shut(self) -> None:
         """Ends the connection for every thread: the reader meets the end of the stream, senders get `Gone`."""

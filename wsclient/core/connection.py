@@ -1,0 +1,422 @@
+"""The life of a connection: nothing, then one socket and one event thread, then nothing again.
+
+A caller who needs the connection finds it open, or waits for the opening that the event thread makes: there is one
+at a time, and all who wait are told the same. The event thread starts with the first opening. It lives as long as
+there is a session to run or something to open, and it alone connects, reads, and calls handlers.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from ..errors import (
+    AuthenticationError,
+    ClientClosed,
+    InvalidRequest,
+    NotSent,
+    OutcomeUnknown,
+    TransportError,
+    WouldDeadlock,
+    WSClientError,
+    same_again,
+)
+from .calls import Calls, Reply, fail
+from .connect import Abort, Endpoint, open_socket
+from .dialect import Dialect, Message
+from .handlers import Caller, Handlers
+from .login import Attempt
+from .opening import Opening
+from .outcomes import closed, login_failed, not_sent, outcome_unknown, stopped
+from .session import Ending, Session
+from .transport import Gone, Transport
+
+logger = logging.getLogger("wsclient")
+
+C = TypeVar("C")
+_TRIES = 3  # connections that a call may see ending before it could leave
+
+
+class State(Enum):
+    """What a connection is, as a user may ask."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    OPEN = "open"
+    STOPPED = "stopped"
+
+
+class Queued(NamedTuple):
+    """A call made on the event thread, which can't wait for the connection or the login."""
+
+    reply: Reply[Any]
+    text: str
+    private: bool
+
+
+class Connection(Generic[C]):
+    """Sends calls, over a connection that it makes when one is needed.
+
+    client: what handlers are called with
+    ping_interval: seconds of silence before a Ping
+    max_message_size: bytes; a larger message fails the connection
+    """
+
+    def __init__(
+        self,
+        client: C,
+        endpoint: Endpoint,
+        dialect: Dialect,
+        handlers: Handlers[C],
+        *,
+        ping_interval: float,
+        max_message_size: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.endpoint = endpoint
+        self._dialect = dialect
+        self._caller = Caller(client, handlers)
+        self._ping_interval = ping_interval
+        self._max_message_size = max_message_size
+        self._clock = clock
+        self._calls = Calls(self._on_event_thread)
+        self.credentials: Any = None  # opaque; written by any thread, read once a login
+        self._warned = False
+        self._exposed = False
+        self._queue: deque[Queued] = deque()  # touched by the event thread alone
+        self._lock = threading.Lock()  # guards what follows
+        self._stopped = False
+        self._session: Session | None = None
+        self._opening: Opening | None = None
+        self._abort: Abort | None = None
+        self._thread: threading.Thread | None = None
+        self._event_ident: int | None = None
+
+    @property
+    def state(self) -> State:
+        with self._lock:
+            if self._stopped:
+                return State.STOPPED
+            if self._session is not None:
+                return State.OPEN
+            return State.CONNECTING if self._opening is not None else State.IDLE
+
+    # -- calls: any thread
+
+    def submit(self, request: Message) -> Reply[Any]:
+        """Sends a request, connecting and logging in first where need be; returns without waiting for the reply.
+
+        Raises `InvalidRequest` and `ClientClosed` always; anything else only if there is no error handler.
+        """
+        self._refuse_if_stopped()
+        self._dialect.check(request)
+        private = self._dialect.is_private(request)
+        reply = self._calls.add(self._dialect.tag_of(request), lambda tag: self._dialect.tagged(request, tag))
+        try:
+            text = encoded(reply.request)
+        except InvalidRequest:
+            self._calls.drop(reply)
+            raise
+        if private and self.credentials is None:
+            error = AuthenticationError(f"{request.get('method')} is private, and no credentials are set")
+            return self._refused(reply, error, reported=False)
+        if self._on_event_thread():
+            self._queue.append(Queued(reply, text, private))
+            self._flush()
+            return reply
+        reply.leaving()
+        try:
+            self._send(reply, text, private)
+        except WSClientError as error:
+            return self._refused(reply, error, reported=True)
+        return reply
+
+    def log_in(self) -> None:
+        """Connects and logs in now, unless that is done; waits, and raises what went wrong."""
+        self._refuse_if_stopped()
+        if self.credentials is None:
+            raise AuthenticationError("no credentials are set")
+        if self._on_event_thread():
+            raise WouldDeadlock("the event thread can't wait for a login: make a private call, it is queued")
+        for _ in range(_TRIES):
+            session = self._open_session()
+            try:
+                self._log_in(session)
+                return
+            except Gone:
+                self._retire(session)
+        raise AuthenticationError("the connection ended each time before the login")
+
+    def _send(self, reply: Reply[Any], text: str, private: bool) -> None:
+        for _ in range(_TRIES):
+            session = self._open_session()
+            try:
+                if private:
+                    self._log_in(session)
+                session.send(reply, text)
+                return
+            except Gone:
+                pass
+            except OSError as error:
+                if isinstance(error, WSClientError):
+                    raise
+                if reply.left:
+                    raise OutcomeUnknown(f"the connection broke while sending: {error}") from error
+            # Nothing of it left, so that it may go out on another connection, unless its end has told the call.
+            self._retire(session)
+            if not self._calls.carry(reply, None):
+                return
+        raise NotSent("not sent: the connection ended each time before the call could leave")
+
+    def _log_in(self, session: Session) -> None:
+        attempt = session.login.begin(waits=True)
+        if attempt is not None:
+            attempt.wait(session.login)
+
+    def _refused(self, reply: Reply[Any], error: WSClientError, *, reported: bool) -> Reply[Any]:
+        """Ends a call that failed in its caller's hands: raises, or lets the error handler and the Reply tell.
+
+        reported: whether the error handler was told already, by the event thread
+        """
+        if not self._calls.drop(reply):
+            return reply  # somebody else has told its outcome
+        if not self._caller.handles_errors:
+            raise error
+        if not reported:
+            self._caller.error(error)
+        fail(reply, error)
+        return reply
+
+    def _refuse_if_stopped(self) -> None:
+        if self._stopped:
+            raise ClientClosed("the client was stopped: make a new one")
+
+    def _open_session(self) -> Session:
+        """The open session; where there is none, waits for the opening under way, or for a new one."""
+        with self._lock:
+            if self._stopped:
+                raise not_sent(stopped())
+            if self._session is not None:
+                return self._session
+            if self._opening is None:
+                self._opening = Opening()
+            opening = self._opening
+            opening.waited_for = True
+            if self._thread is None:
+                self._start()
+        return opening.wait()
+
+    def _start(self) -> None:
+        # Started under the lock, so that nobody meets a thread that can't be joined yet. It only takes the lock
+        # once it runs, and start() waits for no more than that.
+        thread = threading.Thread(target=self._run, name=f"wsclient {self.endpoint.safe_url}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._opening = None
+            raise not_sent(TransportError(f"no thread can be started: {error}")) from error
+        self._thread = thread
+
+    def _retire(self, session: Session) -> None:
+        """This session takes no more calls: the next one needs a new connection."""
+        with self._lock:
+            if self._session is session:
+                self._session = None
+
+    # -- stopping: any thread
+
+    def stop(self) -> None:
+        """Ends everything, in any state; see `WSClient.stop`."""
+        with self._lock:
+            self._stopped = True
+            session, opening, abort, thread = self._session, self._opening, self._abort, self._thread
+            self._opening = None
+        if opening is not None:
+            opening.end(stopped())
+        if abort is not None:
+            abort.now()
+        if session is not None:
+            session.close()
+        if thread is None or self._on_event_thread():
+            return
+        half = self.endpoint.timeout / 2
+        thread.join(half)
+        if thread.is_alive() and session is not None:
+            session.abandon()
+        thread.join(half)
+        if thread.is_alive():
+            logger.warning("stop(): the event thread is still busy, in a handler or in a system call")
+
+    # -- the event thread
+
+    def _on_event_thread(self) -> bool:
+        return threading.get_ident() == self._event_ident
+
+    def _run(self) -> None:
+        self._event_ident = threading.get_ident()
+        while True:
+            with self._lock:
+                halted = self._stopped
+                if self._queue and not halted and self._opening is None:
+                    self._opening = Opening()
+                opening = self._opening
+                if opening is None and not self._queue:
+                    self._thread = None
+                    self._event_ident = None
+                    return
+            if opening is None:
+                self._fail_queue(lambda call: not_sent(stopped()))
+                continue
+            session = self._open(opening)
+            if session is not None:
+                self._serve(session)
+
+    def _open(self, opening: Opening) -> Session | None:
+        """Connects; ends the opening with its outcome."""
+        abort = Abort()
+        with self._lock:
+            self._abort = abort
+            if self._stopped:
+                abort.now()
+        session = None
+        error: WSClientError = stopped()
+        try:
+            self._warn()
+            session = self._session_on(Transport(open_socket(self.endpoint, abort), self.endpoint.timeout))
+        except WSClientError as failure:
+            error = failure
+        except Exception as failure:
+            logger.exception("connecting failed in an unforeseen way")
+            error = TransportError(f"can't connect to {self.endpoint.safe_url}: {failure}")
+            error.__cause__ = failure
+        with self._lock:
+            self._abort = None
+            halted = self._stopped
+            if self._opening is opening:
+                self._opening = None
+            if not halted:
+                self._session = session
+        if session is not None and not halted:
+            opening.end(session)
+            return session
+        if session is not None:
+            session.discard()
+        elif not halted and (self._caller.handles_errors or not opening.waited_for):
+            self._caller.error(error)
+        opening.end(error)
+        self._fail_queue(lambda call: not_sent(error))
+        return None
+
+    def _session_on(self, transport: Transport) -> Session:
+        return Session(
+            transport,
+            name=self.endpoint.safe_url,
+            dialect=self._dialect,
+            calls=self._calls,
+            caller=self._caller,
+            credentials=self._take_credentials,
+            login_settled=self._login_settled,
+            timeout=self.endpoint.timeout,
+            ping_interval=self._ping_interval,
+            max_message_size=self._max_message_size,
+            clock=self._clock,
+        )
+
+    def _serve(self, session: Session) -> None:
+        """Runs a session to its end, and tells everybody who needs to know."""
+        try:
+            self._caller.opened()
+            self._flush()
+            ending = session.run()
+        except Exception as error:
+            # a mistake of ours: the calls still get an honest outcome, and the thread lives on
+            logger.exception("the event thread failed")
+            session.discard()
+            ending = Ending(TransportError(f"the event thread failed: {error!r}"))
+        self._retire(session)
+        cause = ending.error or (stopped() if self._stopped else closed(self.endpoint.safe_url, ending.code))
+        session.login.lost(cause)
+        # those that waited for the login lost it; the others go out on the next connection
+        self._fail_queue(lambda call: login_failed(cause) if call.private else None)
+        if ending.error is not None and not self._stopped:
+            self._caller.error(ending.error)
+        for reply in self._calls.lost(session):
+            fail(reply, outcome_unknown(cause) if reply.left else not_sent(cause))
+        self._caller.closed(ending.code, ending.reason)
+
+    def _login_settled(self, session: Session, attempt: Attempt, failure: AuthenticationError | None) -> None:
+        if not session.login.settle(attempt, failure):
+            return
+        if failure is not None and (self._caller.handles_errors or not attempt.waited_for):
+            self._caller.error(failure)
+        attempt.end(failure)
+        if failure is None:
+            self._flush()
+        else:
+            self._fail_queue(lambda call: same_again(failure) if call.private else None)
+
+    def _flush(self) -> None:
+        """Sends what was called on this thread, as far as the connection and the login are there."""
+        session = self._session
+        if session is None:
+            return  # `_run` opens one for what is queued
+        held = []
+        while self._queue:
+            call = self._queue.popleft()
+            if not self._pass_on(session, call):
+                held.append(call)
+        self._queue.extendleft(reversed(held))
+
+    def _pass_on(self, session: Session, call: Queued) -> bool:
+        """Sends a queued call; False where it has to wait for the login or for the next connection."""
+        reply, text, private = call
+        try:
+            if private and not session.login.done and session.login.begin(waits=False) is not None:
+                return False
+            if not reply.leaving():
+                self._calls.drop(reply)  # it was cancelled
+                return True
+            session.send(reply, text, wait=False)
+        except Gone:
+            return not self._calls.carry(reply, None)
+        except OSError:
+            pass  # the session's end tells the call
+        return True
+
+    def _fail_queue(self, outcome: Callable[[Queued], WSClientError | None]) -> None:
+        """Ends the queued calls for which there is an outcome; the others stay."""
+        queue, self._queue = self._queue, deque()
+        for call in queue:
+            error = outcome(call)
+            if error is None:
+                self._queue.append(call)
+            elif self._calls.drop(call.reply):
+                fail(call.reply, error)
+
+    def _warn(self) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        if self.endpoint.insecure_ssl and self.endpoint.secure:
+            logger.warning("insecure_ssl: any certificate is accepted from %s", self.endpoint.safe_url)
+
+    def _take_credentials(self) -> Any:
+        """The credentials for a login that is about to be sent."""
+        if not (self.endpoint.secure or self.endpoint.loopback or self._exposed):
+            self._exposed = True
+            logger.warning(
+                "credentials go over plain ws:// to %s: anyone on the way reads them", self.endpoint.safe_url
+            )
+        return self.credentials
+
+
+def encoded(request: Message) -> str:
+    """The request as JSON text; `InvalidRequest` where it can't be one."""
+    try:
+        return json.dumps(request, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"{request.get('method')} can't be written as JSON: {error}") from None

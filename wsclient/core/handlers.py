@@ -1,0 +1,90 @@
+"""The user's handlers, called so that nothing they raise changes anything."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ..errors import InvalidRequest
+
+logger = logging.getLogger("wsclient")
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class Handlers(Generic[C]):
+    """What the user wants to be told; each is called with the client first, and may be None.
+
+    message: (client, text); error: (client, error); open: (client,); close: (client, code, reason);
+    ping and pong: (client, payload)
+    """
+
+    message: Callable[[C, str], object] | None = None
+    error: Callable[[C, Exception], object] | None = None
+    open: Callable[[C], object] | None = None
+    close: Callable[[C, int | None, str | None], object] | None = None
+    ping: Callable[[C, bytes], object] | None = None
+    pong: Callable[[C, bytes], object] | None = None
+
+    def __post_init__(self) -> None:
+        for name, handler in vars(self).items():
+            if handler is not None and not callable(handler):
+                name = {"message": "msg", "error": "err"}.get(name, name)
+                raise InvalidRequest(f"{name}_handler must be callable, not {handler!r}")
+
+
+class Caller(Generic[C]):
+    """Calls handlers for one client. What they raise is reported to the error handler, and goes no further."""
+
+    def __init__(self, client: C, handlers: Handlers[C]) -> None:
+        self._client = client
+        self._handlers = handlers
+        self.wants_messages = handlers.message is not None
+        self.handles_errors = handlers.error is not None
+
+    def message(self, text: str) -> None:
+        self._call(self._handlers.message, text)
+
+    def opened(self) -> None:
+        self._call(self._handlers.open)
+
+    def closed(self, code: int | None, reason: str | None) -> None:
+        self._call(self._handlers.close, code, reason)
+
+    def ping(self, payload: bytes) -> None:
+        self._call(self._handlers.ping, payload)
+
+    def pong(self, payload: bytes) -> None:
+        self._call(self._handlers.pong, payload)
+
+    def error(self, error: Exception) -> None:
+        """Reports an error; logs it where nobody handles errors."""
+        handler = self._handlers.error
+        if handler is None:
+            logger.error("%s: %s", type(error).__name__, error)
+            return
+        try:
+            handler(self._client, error)
+        except BaseException:
+            # to the error handler itself it isn't reported: that would go on for ever
+            logger.exception("err_handler raised; it was called with %r", error)
+
+    def _call(self, handler: Callable[..., object] | None, *args: Any) -> None:
+        if handler is None:
+            return
+        try:
+            handler(self._client, *args)
+        except Exception as error:
+            self._raised(handler, error)
+        except BaseException as error:
+            # SystemExit and the like end a thread silently; this one has everybody's calls to serve
+            wrapped = RuntimeError(f"a handler raised {error!r}, which can't end the event thread: use stop()")
+            wrapped.__cause__ = error
+            self._raised(handler, wrapped)
+
+    def _raised(self, handler: Callable[..., object], error: Exception) -> None:
+        if self._handlers.error is None:
+            logger.error("the handler %r raised", handler, exc_info=error)
+        else:
+            self.error(error)

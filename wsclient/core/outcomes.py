@@ -1,0 +1,34 @@
+"""What a call is told when no reply ends it: each time a new object, in the same words."""
+
+from typing import TypeVar
+
+from ..errors import AuthenticationError, ClientClosed, NotSent, OutcomeUnknown, TransportError, WSClientError
+
+E = TypeVar("E", bound=WSClientError)
+
+
+def stopped() -> ClientClosed:
+    """The cause that our own `stop()` is."""
+    return ClientClosed("the client was stopped")
+
+
+def closed(url: str, code: int | None) -> TransportError:
+    """The cause that the peer's orderly close is."""
+    return TransportError(f"{url} closed the connection" + (f" with code {code}" if code is not None else ""))
+
+
+def not_sent(cause: WSClientError) -> NotSent:
+    return _chained(NotSent(f"not sent: {cause}"), cause)
+
+
+def outcome_unknown(cause: WSClientError) -> OutcomeUnknown:
+    return _chained(OutcomeUnknown(f"sent, but the connection ended before the reply: {cause}"), cause)
+
+
+def login_failed(cause: WSClientError) -> AuthenticationError:
+    return _chained(AuthenticationError(f"the login failed: {cause}"), cause)
+
+
+def _chained(error: E, cause: WSClientError) -> E:
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,280 @@
+"""One connection's life, from the opening handshake to its end, as the event thread lives it."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import AuthenticationError, CommandError, ProtocolError, TransportError, WSClientError
+from . import frames
+from .calls import Calls, Reply, fail, succeed
+from .dialect import Answer, Dialect, Greeting, Message
+from .handlers import Caller
+from .keepalive import Due, Keepalive
+from .login import Attempt, Login
+from .outcomes import login_failed
+from .transport import Gone, Transport
+
+logger = logging.getLogger("wsclient")
+
+_LINGER = 1.0  # seconds that the peer has to end the TCP connection after the Close frames (RFC 6455, 7.1.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended. error: what went wrong, None for a close that was agreed on."""
+
+    error: WSClientError | None
+    code: int | None = None
+    reason: str | None = None
+
+
+class Session:
+    """One open connection. Any thread sends on it, the event thread runs it.
+
+    credentials: asks for what the login needs, at the moment of the login
+    login_settled: told the outcome of a login attempt, on the event thread; it ends the attempt
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        name: str,
+        dialect: Dialect,
+        calls: Calls,
+        caller: Caller[Any],
+        credentials: Callable[[], Any],
+        login_settled: "Callable[[Session, Attempt, AuthenticationError | None], None]",
+        timeout: float,
+        ping_interval: float,
+        max_message_size: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._transport = transport
+        self._name = name
+        self._dialect = dialect
+        self._calls = calls
+        self._caller = caller
+        self._credentials = credentials
+        self._login_settled = login_settled
+        self._clock = clock
+        self._timeout = timeout
+        self._reader = frames.FrameReader(max_message_size)
+        self._keepalive = Keepalive(ping_interval, timeout, clock())
+        self._closing: float | None = None  # since when we wait for the peer's Close
+        self._ending: Ending | None = None
+        self._given_up: WSClientError | None = None
+        self.login = Login(
+            greeted=dialect.greeting_mark is not None,
+            timeout=timeout,
+            send=self._send_login,
+            give_up=self.give_up,
+            clock=clock,
+        )
+
+    # -- any thread
+
+    def send(self, reply: Reply[Any], text: str, *, wait: bool = True) -> None:
+        """Sends a call. Raises like `Transport.send`: `Gone` if it hasn't left, `OSError` if it may have."""
+        self._calls.carry(reply, self)
+        self._transport.send(frames.TEXT, text.encode(), reply, wait=wait)
+
+    def close(self) -> None:
+        """Begins the closing handshake; `run()` ends when the peer answers, or when `give_up()` is called."""
+        if self._closing is None:
+            self._closing = self._clock()
+            self._send_close(frames.NORMAL)
+
+    def discard(self) -> None:
+        """Frees a session that isn't run, or not to its end."""
+        self._transport.close()
+
+    def abandon(self) -> None:
+        """Ends the session now, without waiting for the peer any longer."""
+        self._transport.shut()
+
+    def give_up(self, error: WSClientError) -> None:
+        """Ends the session now; `run()` tells the error as its end."""
+        self._given_up = self._given_up or error
+        self._transport.shut()
+
+    # -- the event thread
+
+    def run(self) -> Ending:
+        """Reads until the connection ends. The transport is closed then, but no call has been told."""
+        try:
+            while self._ending is None:
+                self._turn()
+        except OSError as error:
+            self._ending = self._broken(error)
+        finally:
+            self._transport.close()
+        ending = self._ending
+        if self._given_up is not None and ending.code is None:
+            ending = Ending(self._given_up)
+        return ending
+
+    def _turn(self) -> None:
+        """Waits for bytes or for a deadline, and does what is due."""
+        now = self._clock()
+        if self._transport.wait(max(0.0, self._next() - now)):
+            data = self._transport.receive()
+            if data:
+                self._keepalive.heard(self._clock())
+                for event in self._reader.feed(data):
+                    self._on_event(event)
+                    if self._ending is not None:
+                        return
+            elif data is not None:
+                self._ending = self._broken(None)
+                return
+        self._check_deadlines(self._clock())
+
+    def _next(self) -> float:
+        times = [self._keepalive.next()]
+        login = self.login.deadline()
+        if login is not None:
+            times.append(login)
+        if self._closing is not None:
+            times.append(self._closing + self._timeout / 2)
+        return min(times)
+
+    def _check_deadlines(self, now: float) -> None:
+        if self.login.deadline() is not None:
+            self.login.expire()
+        if self._closing is not None:
+            if now >= self._closing + self._timeout / 2:
+                self._ending = Ending(None)
+            return
+        due = self._keepalive.due(now)
+        if due is Due.PING:
+            self._transmit(frames.PING, b"")
+        elif due is Due.GIVE_UP:
+            self._ending = Ending(TransportError(f"{self._name} is silent: no Pong in {self._timeout:g} s"))
+
+    def _on_event(self, event: frames.Event) -> None:
+        if type(event) is str:
+            self._on_text(event)
+        elif isinstance(event, frames.Ping):
+            self._transmit(frames.PONG, event.payload)
+            self._caller.ping(event.payload)
+        elif isinstance(event, frames.Pong):
+            self._caller.pong(event.payload)
+        elif isinstance(event, frames.Binary):
+            self._caller.error(ProtocolError(f"{self._name} sent a binary message, which was dropped"))
+        elif isinstance(event, frames.Close):
+            self._on_close(event)
+        elif isinstance(event, frames.Violation):
+            error = ProtocolError(f"{self._name} broke the WebSocket protocol: {event.reason}", event.code)
+            self._fail(error, event.code)
+
+    def _on_text(self, text: str) -> None:
+        """Resolves the call that this answers, then hands it to the handler: each text in its turn."""
+        dialect = self._dialect
+        if (self._calls and dialect.reply_mark in text) or (
+            dialect.greeting_mark is not None and self.login.greeting_matters and dialect.greeting_mark in text
+        ):
+            self._read(text)
+        if self._caller.wants_messages and self._closing is None:
+            self._caller.message(text)
+
+    def _read(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            self._fail(ProtocolError(f"{self._name} sent what isn't JSON: {error}", frames.PROTOCOL_ERROR))
+            return
+        if not isinstance(message, dict):
+            self._fail(ProtocolError(f"{self._name} sent JSON that isn't an object", frames.PROTOCOL_ERROR))
+            return
+        try:
+            read = self._dialect.read(message)
+            if isinstance(read, Answer):
+                self._on_answer(read, message)
+            elif isinstance(read, Greeting) and self.login.greeting_matters:
+                self.login.greet(read)
+        except ProtocolError as error:
+            self._fail(ProtocolError(f"{self._name}: {error}", frames.PROTOCOL_ERROR))
+
+    def _on_answer(self, answer: Answer, message: Message) -> None:
+        reply = self._calls.answered(answer.tag, self)
+        if reply is None:
+            if self._closing is None:
+                self._caller.error(ProtocolError(f"{self._name} answered the tag {answer.tag}: nobody asked"))
+        elif answer.ok:
+            succeed(reply, message)
+        else:
+            fail(reply, self._dialect.refusal(message, reply.request))
+
+    def _on_close(self, event: frames.Close) -> None:
+        if self._closing is None:
+            self._send_close(event.code)
+        error = None
+        if self._closing is None and event.code not in (frames.NORMAL, frames.GOING_AWAY):
+            because = f" ({event.reason})" if event.reason else ""
+            error = TransportError(f"{self._name} closed the connection with code {event.code}{because}")
+        # a Close frame without a code has the code 1005 for whoever asks (RFC 6455, section 7.1.5)
+        self._ending = Ending(error, 1005 if event.code is None else event.code, event.reason)
+        self._linger()
+
+    def _fail(self, error: ProtocolError, code: int = frames.PROTOCOL_ERROR) -> None:
+        """Fails the connection (RFC 6455, section 7.1.7)."""
+        if self._ending is not None:
+            return
+        self._ending = Ending(error)
+        if self._closing is None:
+            self._send_close(code)
+            self._linger()
+
+    def _linger(self) -> None:
+        """Gives the peer a moment to end the TCP connection: ended with bytes unread, ours would take back what
+        we sent last."""
+        deadline = self._clock() + min(_LINGER, self._timeout)
+        while (remaining := deadline - self._clock()) > 0:
+            if self._transport.wait(remaining) and self._transport.receive() == b"":
+                return
+
+    def _broken(self, error: OSError | None) -> Ending:
+        if self._closing is not None:
+            return Ending(None)
+        cause = self._transport.error or error
+        if cause is None:
+            return Ending(TransportError(f"{self._name} ended the connection without a Close frame"))
+        told = getattr(cause, "strerror", None) or cause
+        lost = TransportError(f"the connection to {self._name} was lost: {told}")
+        lost.__cause__ = cause
+        return Ending(lost)
+
+    def _send_close(self, code: int | None) -> None:
+        self._transmit(frames.CLOSE, frames.close_payload(code))
+
+    def _transmit(self, opcode: int, payload: bytes) -> None:
+        """Sends a control frame without waiting; if it can't be sent, the reader will know why."""
+        try:
+            self._transport.send(opcode, payload, wait=False)
+        except (Gone, OSError):
+            pass
+
+    # -- the login, on whichever thread it takes its next step
+
+    def _send_login(self, attempt: Attempt, greeting: Greeting | None) -> None:
+        request = self._dialect.login(self._credentials(), greeting)
+        reply = self._calls.add(None, lambda tag: self._dialect.tagged(request, tag))
+        reply.leaving()
+        reply.add_done_callback(lambda _: self._login_answered(attempt, reply))
+        try:
+            self.send(reply, json.dumps(reply.request), wait=False)
+        except (Gone, OSError):
+            pass  # the session has ended; its end ends this call and the attempt
+
+    def _login_answered(self, attempt: Attempt, reply: Reply[Any]) -> None:
+        error = reply.exception()
+        failure: AuthenticationError | None = None
+        if isinstance(error, CommandError):
+            failure = self._dialect.login_refused(error)
+        elif isinstance(error, WSClientError):
+            failure = login_failed(error)
+        self._login_settled(self, attempt, failure)

@@ -1,0 +1,82 @@
+"""WebSocket URLs: checked, taken apart, and named in messages without their secrets."""
+
+import base64
+import ipaddress
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+
+from ..errors import InvalidRequest, TransportError
+
+
+def safe(url: str) -> str:
+    """A URL for messages: without user, password and query, any of which may be secret."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "the given url"
+    if ":" in host:
+        host = f"[{host}]"
+    return f"{parts.scheme}://{host}{port}{parts.path}" + ("?…" if parts.query else "")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def split(url: str) -> SplitResult:
+    if not isinstance(url, str):
+        raise InvalidRequest(f"the url is a str, not {type(url).__name__}")
+    # urlsplit drops some of these silently; in a request line they would end it
+    if any(ord(char) <= 32 or ord(char) == 127 for char in url):
+        raise InvalidRequest("the url contains a space or a control character")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise InvalidRequest(f"the url can't be understood: {error}") from None
+    if parts.scheme not in ("ws", "wss"):
+        raise InvalidRequest(f"the url must begin with ws:// or wss://: {safe(url)!r}")
+    if not parts.hostname:
+        raise InvalidRequest(f"the url names no host: {safe(url)!r}")
+    if parts.fragment:
+        raise InvalidRequest("a WebSocket url has no #fragment (RFC 6455, section 3)")
+    return parts
+
+
+def host(parts: SplitResult) -> str:
+    return parts.hostname or ""
+
+
+def plain(parts: SplitResult) -> str:
+    host = host(parts)
+    host = f"[{host}]" if ":" in host else host
+    port = f":{parts.port}" if parts.port else ""
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{host}{port}{parts.path or '/'}{query}"
+
+
+def authorization(parts: SplitResult) -> dict[str, str]:
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def redirected(url: str, location: str) -> str:
+    target = urljoin(url.replace("ws", "http", 1), location)
+    for http, ws in (("https:", "wss:"), ("http:", "ws:")):
+        if target.startswith(http):
+            target = ws + target[len(http) :]
+    try:
+        scheme = split(target).scheme
+    except InvalidRequest as error:
+        raise TransportError(f"{safe(url)} redirected to nowhere: {error}") from None
+    if url.startswith("wss:") and scheme != "wss":
+        raise TransportError(f"{safe(url)} redirected from wss to ws, which is refused: {safe(target)}")
+    return target
