@@ -1,1 +1,8 @@
-"""A real exchange on your own machine: one matching engine, spoken to over a real WebSocket."""
+"""A real exchange on your own machine: one matching engine, spoken to over a real WebSocket.
+
+Importing this starts nothing; it needs the `websockets` package (the extra `sandbox`).
+"""
+
+from wsclient.sandbox.exchange import Sandbox
+
+__all__ = ["Sandbox"]

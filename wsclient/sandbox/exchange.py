@@ -1,0 +1,275 @@
+"""`Sandbox`: a whole exchange in one thread, started and stopped like a file is opened and closed."""
+
+import asyncio
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeVar
+
+from wsclient.sandbox.coinflex import CoinflexVenue
+from wsclient.sandbox.engine import Engine, Fees, Market
+from wsclient.sandbox.faults import Faults
+from wsclient.sandbox.ledger import DEFAULT_LIMIT, Ledger
+from wsclient.sandbox.limits import RateLimits
+from wsclient.sandbox.listings import coinflex_markets
+from wsclient.sandbox.server import SandboxServer
+from wsclient.sandbox.users import User, ready_made
+
+T = TypeVar("T")
+
+READY_MADE_USERS: Final = 8
+ADVANCE_SECONDS: Final = 1.0
+"""How often the engine forgets what has left the 24 hours of a ticker and the 30 days of a volume."""
+
+
+def wall_clock() -> Callable[[], int]:
+    """A clock of microseconds since the Unix epoch that never goes back, whatever is done to the system's."""
+    offset = time.time_ns() - time.monotonic_ns()
+    return lambda: (time.monotonic_ns() + offset) // 1000
+
+
+class Sandbox:
+    """An exchange of one's own, on a port of this machine.
+
+        with Sandbox() as exchange:
+            client = WSClient(exchange.url)
+            client.set_auth_data(exchange.users[0].id, exchange.users[0].cookie, exchange.users[0].passphrase)
+
+    Constructing starts nothing. `start()` (or `with`) listens; `stop()` closes every connection and leaves no
+    thread and no socket behind. It may be started again: same port, same accounts, same books.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        seed: int = 0,
+        traders: float = 30.0,
+        tonces: Literal["increasing", "unique"] = "increasing",
+        fees: Fees | None = None,
+        rate_limits: bool | RateLimits = False,
+        idle_timeout: float | None = 60.0,
+        max_message_size: int = 16 * 1024 * 1024,
+        max_connections: int = 1000,
+        max_backlog: int = 4 * 1024 * 1024,
+        certfile: str | None = None,
+        keyfile: str | None = None,
+        clock: Callable[[], int] | None = None,
+        users: int | Iterable[User] = READY_MADE_USERS,
+        balances: Mapping[int, int] | None = None,
+        markets: Iterable[Market] | None = None,
+        ledger_limit: int | None = DEFAULT_LIMIT,
+        keep_notices: bool = False,
+    ) -> None:
+        clock = clock or wall_clock()
+        self.users: tuple[User, ...] = (
+            ready_made(users, seed=seed, balances=balances) if isinstance(users, int) else tuple(users)
+        )
+        self.ledger: Ledger = Ledger(clock=clock, limit=ledger_limit, keep_notices=keep_notices)
+        self.faults: Faults = Faults(seed=seed)
+        self._host = host
+        self._port = port
+        self._tls = _tls_context(certfile, keyfile)
+        self._engine = Engine(
+            coinflex_markets() if markets is None else markets, clock=clock, seed=seed, tonces=tonces, fees=fees
+        )
+        for user in self.users:
+            self._engine.add_user(user.id, user.balances)
+        if rate_limits is True:
+            rate_limits = RateLimits()
+        coinflex = CoinflexVenue(self._engine, self.users, clock=clock, limits=rate_limits or None)
+        self._path = coinflex.path
+        self._server = SandboxServer(
+            self._engine,
+            [coinflex],
+            self.ledger,
+            self.faults,
+            idle_timeout=idle_timeout,
+            max_message_size=max_message_size,
+            max_connections=max_connections,
+            max_backlog=max_backlog,
+        )
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._ending = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._jobs: deque[Callable[[], None]] = deque()
+
+    # ------------------------------------------------------------ where and who
+
+    @property
+    def url(self) -> str:
+        """The address of the CoinFLEX dialect. Unless a port was set, it is known from the first start on."""
+        if self._port == 0:
+            raise RuntimeError("the sandbox has no address before it is started")
+        scheme = "ws" if self._tls is None else "wss"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._port}{self._path}"
+
+    @property
+    def port(self) -> int:
+        """The TCP port; 0 before the first start, if none was set."""
+        return self._port
+
+    @property
+    def running(self) -> bool:
+        """Whether clients can connect."""
+        return self._loop is not None
+
+    def __repr__(self) -> str:
+        return f"<Sandbox on {self._host}:{self._port}, {'running' if self.running else 'stopped'}>"
+
+    # ------------------------------------------------------------ life
+
+    def start(self) -> Self:
+        """Listen, in a thread of its own. Starting what runs already changes nothing.
+
+        Raises OSError, with the address in its text, where it can't listen.
+        """
+        with self._lock:
+            if self._thread is not None and not self._ending:
+                return self
+            previous = self._thread
+        if previous is not None:
+            previous.join()
+        with self._lock:
+            if self._thread is not None:  # somebody else was faster
+                return self
+            sock = _listen(self._host, self._port)
+            self._port = sock.getsockname()[1]
+            self._ending = False
+            started: Future[None] = Future()
+            name = f"wsclient-sandbox-{self._port}"
+            self._thread = threading.Thread(target=self._main, args=(sock, started), name=name, daemon=True)
+            self._thread.start()
+            started.result()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and end the thread; idempotent, from any thread.
+
+        On the sandbox's own thread (in `run`) it can't be waited for: it then happens right after.
+        """
+        with self._lock:
+            thread = self._thread
+            if thread is None:
+                return
+            self._ending = True
+            if self._loop is not None and self._stopping is not None:
+                self._loop.call_soon_threadsafe(self._stopping.set)
+        if thread is not threading.current_thread():
+            thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def run(self, function: Callable[[Engine], T]) -> T:
+        """Call `function(engine)` where the engine lives, tell clients what it caused, and return its value.
+
+        Works before the start and after the stop as well, and from within itself. Exceptions are the caller's.
+        """
+        done: Future[T] = Future()
+
+        def job() -> None:
+            try:
+                try:
+                    value = function(self._engine)
+                finally:
+                    self._server.publish()
+            except BaseException as error:
+                done.set_exception(error)
+            else:
+                done.set_result(value)
+
+        if self._thread is threading.current_thread():
+            job()
+            return done.result()
+        with self._lock:
+            if self._loop is None:
+                job()
+            else:
+                self._jobs.append(job)
+                self._loop.call_soon_threadsafe(self._work)
+        return done.result()
+
+    # ------------------------------------------------------------ the thread
+
+    def _main(self, sock: socket.socket, started: "Future[None]") -> None:
+        try:
+            asyncio.run(self._serve(sock, started))
+        except BaseException as error:
+            if not started.done():
+                started.set_exception(error)
+            else:
+                self._server.trouble(None, error)
+        finally:
+            sock.close()
+            if not started.done():  # pragma: no cover
+                started.set_exception(RuntimeError("the sandbox ended before it began"))
+            with self._lock:
+                self._thread = self._loop = self._stopping = None
+                self._work()  # what came too late for the loop
+
+    async def _serve(self, sock: socket.socket, started: "Future[None]") -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._unhandled)
+        stopping = asyncio.Event()
+        await self._server.start(sock, self._tls)
+        self._loop, self._stopping = loop, stopping
+        timers = [loop.create_task(self._keep_time())]
+        started.set_result(None)
+        try:
+            await stopping.wait()
+        finally:
+            for timer in timers:
+                timer.cancel()
+            await self._server.stop()
+
+    async def _keep_time(self) -> None:
+        """Let the engine forget in time, also when nothing happens."""
+        while True:
+            await asyncio.sleep(ADVANCE_SECONDS)
+            self._engine.advance()
+            self._server.publish()
+
+    def _work(self) -> None:
+        while self._jobs:
+            self._jobs.popleft()()
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Errors that no code of ours could catch; a client that breaks its socket or TLS is none of them."""
+        error = context.get("exception")
+        if not isinstance(error, OSError):
+            self._server.trouble(None, error or RuntimeError(context.get("message")))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except (OSError, OverflowError) as error:
+        number = getattr(error, "errno", None) or 0
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OSError(number, f"the sandbox cannot listen on {host}:{port}: {reason}") from error
+
+
+def _tls_context(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
+    if certfile is None:
+        if keyfile is not None:
+            raise ValueError("a keyfile is of no use without its certfile")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certfile, keyfile)
+    return context

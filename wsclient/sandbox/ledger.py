@@ -1,0 +1,269 @@
+"""Everything that happened in a sandbox, in order, for tests to question.
+
+The server writes, any thread reads. Entries are immutable and numbered: `at` is an entry's place in the order of
+all of them. A test waits for what it wants to see (`wait_for`) instead of sleeping until it may have happened.
+
+What a command led to is spread over up to four entries, since a connection can end between any two of them:
+`Command` (received), `Executed` (run, with its reply), `Answered` (the reply given to the socket, or not).
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeVar
+
+from wsclient.sandbox.events import Event
+
+T = TypeVar("T")
+E = TypeVar("E", bound="Entry")
+
+DEFAULT_LIMIT: Final = 250_000
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection is open: the WebSocket handshake is done."""
+
+    at: int
+    time: int
+    session: int
+    path: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A connection has ended. `code` is None if no Close frame was seen (then 1006, in RFC 6455's words)."""
+
+    at: int
+    time: int
+    session: int
+    code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A connection was turned away in the opening handshake, with this HTTP status."""
+
+    at: int
+    time: int
+    path: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A message arrived. `fields` are its own, without secrets; `method` is None where it made no sense."""
+
+    at: int
+    time: int
+    session: int
+    user: int | None
+    method: str | None
+    tag: int | None
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A command has run. `reply` is what is to be answered, `code` its error code (0: it did what was asked)."""
+
+    at: int
+    time: int
+    command: Command
+    code: int
+    reply: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The reply to a command was given to the connection's socket, or (`sent` False) could not be any more."""
+
+    at: int
+    time: int
+    command: Command
+    sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """The engine said that something happened."""
+
+    at: int
+    time: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """A notice was given to sessions. Recorded only if the ledger was asked to keep notices."""
+
+    at: int
+    time: int
+    text: str
+    sessions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Faulted:
+    """A scripted fault took effect."""
+
+    at: int
+    time: int
+    session: int | None
+    fault: object
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The sandbox itself met an exception that it did not expect; it went on. A test may ask for none of these."""
+
+    at: int
+    time: int
+    session: int | None
+    error: BaseException
+
+
+Entry: TypeAlias = (
+    Opened | Closed | Refused | Command | Executed | Answered | Happened | Noticed | Faulted | Trouble
+)
+
+
+class Ledger:
+    """An append-only record that keeps the last `limit` entries of each kind (`None`: all of them).
+
+    `dropped` counts what has been forgotten; a test that must know the whole truth asks for `limit=None`.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], int],
+        limit: int | None = DEFAULT_LIMIT,
+        keep_notices: bool = False,
+    ) -> None:
+        self.keep_notices = keep_notices
+        self.dropped = 0
+        self._clock = clock
+        self._limit = limit
+        self._changed = threading.Condition(threading.RLock())
+        self._kinds: dict[type, deque[Any]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        """How many entries were ever written."""
+        with self._changed:
+            return self._count
+
+    def add(self, kind: Callable[..., E], *values: Any) -> E:
+        """Write an entry: its class and its fields but for `at` and `time`, which are given here."""
+        with self._changed:
+            self._count += 1
+            entry = kind(self._count, self._clock(), *values)
+            entries = self._kinds.get(type(entry))
+            if entries is None:
+                entries = self._kinds[type(entry)] = deque(maxlen=self._limit)
+            if len(entries) == self._limit:
+                self.dropped += 1
+            entries.append(entry)
+            self._changed.notify_all()
+            return entry
+
+    # ------------------------------------------------------------ questions
+
+    def of(self, kind: type[E]) -> list[E]:
+        """All entries of one class, oldest first."""
+        with self._changed:
+            return list(self._kinds.get(kind, ()))
+
+    def entries(self) -> list[Entry]:
+        """All entries, in the order in which things happened."""
+        with self._changed:
+            return sorted((entry for kind in self._kinds.values() for entry in kind), key=lambda entry: entry.at)
+
+    @property
+    def connections(self) -> list[Opened]:
+        """The connections that were opened, ended ones included."""
+        return self.of(Opened)
+
+    @property
+    def closures(self) -> list[Closed]:
+        """The connections that have ended, and how."""
+        return self.of(Closed)
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """Exceptions that nobody expected."""
+        return self.of(Trouble)
+
+    def open_sessions(self) -> set[int]:
+        """The connections that are open now (as far as the ledger reaches back)."""
+        with self._changed:
+            ended = {closed.session for closed in self.closures}
+            return {opened.session for opened in self.connections} - ended
+
+    def closure(self, session: int) -> Closed | None:
+        """How a connection ended; None while it hasn't."""
+        return next((closed for closed in self.closures if closed.session == session), None)
+
+    def commands(
+        self, method: str | None = None, *, session: int | None = None, user: int | None = None
+    ) -> list[Command]:
+        """The commands received: all, or those of a method, a connection or a user."""
+        return [
+            command
+            for command in self.of(Command)
+            if (method is None or command.method == method)
+            and (session is None or command.session == session)
+            and (user is None or command.user == user)
+        ]
+
+    def executed(self, method: str | None = None) -> list[Executed]:
+        """The commands that were run, each with its reply: all, or those of a method."""
+        return [entry for entry in self.of(Executed) if method is None or entry.command.method == method]
+
+    def answered(self, method: str | None = None) -> list[Answered]:
+        """The replies handed to a socket, or not: all, or those of a method."""
+        return [entry for entry in self.of(Answered) if method is None or entry.command.method == method]
+
+    @property
+    def authentications(self) -> list[Executed]:
+        """The logins that were tried, each with its result; those with `code` 0 succeeded."""
+        return self.executed("Authenticate")
+
+    def outcome(self, command: Command) -> Executed | None:
+        """What became of a command; None if it never ran (or has not yet)."""
+        return next((entry for entry in self.of(Executed) if entry.command is command), None)
+
+    def was_answered(self, command: Command) -> bool:
+        """Whether the reply to a command was given to the socket."""
+        return any(entry.sent and entry.command is command for entry in self.of(Answered))
+
+    def events(self, *kinds: type[Event]) -> list[Event]:
+        """What the engine said: all, or the events of some classes."""
+        return [entry.event for entry in self.of(Happened) if not kinds or isinstance(entry.event, kinds)]
+
+    def wait_for(self, predicate: Callable[["Ledger"], T], timeout: float = 5.0) -> T:
+        """Wait until `predicate(ledger)` is true, asking it again whenever something happened; return its value.
+
+        Raises TimeoutError after `timeout` seconds. Not to be called on the sandbox's own thread.
+        """
+        with self._changed:
+            value: T | None = None
+
+            def holds() -> bool:
+                nonlocal value
+                value = predicate(self)
+                return bool(value)
+
+            if self._changed.wait_for(holds, timeout):
+                assert value is not None
+                return value
+            raise TimeoutError(f"it did not happen within {timeout} s; the last entries: {self.entries()[-5:]}")
+
+
+def describe(entries: Iterable[Entry]) -> str:
+    """Entries as lines to read, for the message of a failed test."""
+    return "\n".join(f"{entry.at:6} {entry}" for entry in entries)

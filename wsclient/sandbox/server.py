@@ -1,0 +1,244 @@
+"""The sandbox's server: connections over the `websockets` package, each given to the venue of its path.
+
+All of it runs on one event loop. A message is read, run, answered and told to others in one go, with no task of
+its own, so commands run in the order received and what a connection is told fits together: a snapshot in a reply
+holds exactly what was not noticed before it and will not be noticed after it.
+"""
+
+import asyncio
+import itertools
+import logging
+import socket
+import ssl
+from collections.abc import Collection, Iterable
+from functools import partial
+from typing import Final, cast
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.http11 import Request as HttpRequest
+from websockets.http11 import Response
+
+from wsclient.sandbox.engine import Engine
+from wsclient.sandbox.faults import Faults
+from wsclient.sandbox.ledger import Closed, Command, Faulted, Happened, Ledger, Noticed, Opened, Refused, Trouble
+from wsclient.sandbox.line import CLOSE_TIMEOUT, Line, Pool, WatchedConnection
+from wsclient.sandbox.turn import Turn, encode
+from wsclient.sandbox.venue import Venue
+
+WRITE_LIMIT: Final = 256 * 1024
+"""Bytes waiting for a client from which on its commands wait, too."""
+STOP_GRACE: Final = 0.5
+"""How long (seconds) clients may take to answer the Close frame when the sandbox stops."""
+MESSAGES_IN_A_ROW: Final = 64
+"""How many messages of one connection are served before the others get their turn."""
+
+_log = logging.getLogger("wsclient.sandbox")
+# the package reports what clients do wrong; here clients doing wrong are everyday business, and in the ledger
+_quiet = logging.getLogger("wsclient.sandbox.websockets")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
+
+
+class SandboxServer:
+    """Serves an engine through its venues. Everything but the constructor belongs to the event loop."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        venues: Iterable[Venue],
+        ledger: Ledger,
+        faults: Faults,
+        *,
+        idle_timeout: float | None,
+        max_message_size: int,
+        max_connections: int,
+        max_backlog: int,
+    ) -> None:
+        self._engine = engine
+        self._venues = {venue.path: venue for venue in venues}
+        self._ledger = ledger
+        self._faults = faults
+        self._idle_timeout = idle_timeout
+        self._max_message_size = max_message_size
+        self._max_connections = max_connections
+        self._max_backlog = max_backlog
+        self._numbers = itertools.count(1)
+        self._lines: dict[int, Line] = {}
+        self._pool = Pool(limit=max_connections * 2, connections=set())
+        self._server: Server | None = None
+
+    # ------------------------------------------------------------ life
+
+    async def start(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Listen on a bound socket."""
+        self._server = await serve(
+            self._handle,
+            sock=sock,
+            ssl=tls,
+            process_request=self._admit,
+            create_connection=cast(type[ServerConnection], partial(WatchedConnection, pool=self._pool)),
+            ping_interval=None,  # keeping the line alive is the client's duty
+            close_timeout=CLOSE_TIMEOUT,
+            max_size=self._max_message_size,
+            write_limit=WRITE_LIMIT,
+            logger=_quiet,
+            server_header=None,
+        )
+
+    async def stop(self) -> None:
+        """Close every connection (1001), soon by force, and leave nothing behind."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        try:
+            await asyncio.wait_for(asyncio.shield(server.wait_closed()), STOP_GRACE)
+        except TimeoutError:
+            for connection in list(self._pool.connections):
+                connection.transport.abort()
+            await server.wait_closed()
+
+    # ------------------------------------------------------------ connections
+
+    def _admit(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
+        """Decide about a connection in its handshake: None lets it in."""
+        path = request.path.partition("?")[0]
+        fault = self._faults.for_connection()
+        if fault is not None:
+            self._ledger.add(Faulted, None, fault)
+            response = connection.respond(fault.status, fault.body)
+            for name, value in fault.headers.items():
+                response.headers[name] = value
+        elif path not in self._venues:
+            response = connection.respond(404, f"There is nothing here; try {', '.join(self._venues)}.\n")
+        elif len(self._lines) >= self._max_connections:
+            response = connection.respond(503, "There are too many connections.\n")
+        else:
+            return None
+        self._ledger.add(Refused, path, response.status_code)
+        return response
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        """The life of one connection, from its handshake to its end."""
+        assert isinstance(connection, WatchedConnection)
+        assert connection.request is not None
+        path = connection.request.path.partition("?")[0]
+        venue = self._venues[path]
+        line = Line(next(self._numbers), connection, max_backlog=self._max_backlog)
+        self._lines[line.id] = line
+        self._ledger.add(Opened, line.id, path, _peer(connection))
+        if self._idle_timeout is not None:
+            self._watch_idleness(line, self._idle_timeout)
+        try:
+            self._greet(line, venue)
+            await self._listen(line, venue)
+        except ConnectionClosed:
+            pass
+        except Exception as error:
+            self.trouble(line.id, error)
+            line.close(CloseCode.INTERNAL_ERROR, "the exchange failed")
+        finally:
+            try:
+                await connection.wait_closed()
+            finally:
+                self._end(line, venue)
+
+    def _greet(self, line: Line, venue: Venue) -> None:
+        greeting = venue.open(line.id)
+        if greeting is None:
+            return
+        fault = self._faults.for_greeting()
+        if fault is None:
+            line.send(encode(greeting))
+        else:
+            self._ledger.add(Faulted, line.id, fault)
+            fault.on_greeting(line, greeting)
+
+    async def _listen(self, line: Line, venue: Venue) -> None:
+        """Serve a connection's messages, one after the other, until it ends."""
+        connection = line.connection
+        for count in itertools.count(1):
+            message = await connection.recv()
+            if line.ended:  # it came after the cut, so for the client it never arrived
+                return
+            if isinstance(message, bytes):
+                line.close(CloseCode.UNSUPPORTED_DATA, "only text messages are understood")
+                return
+            self._serve(line, venue, message)
+            await connection.writable()
+            if count % MESSAGES_IN_A_ROW == 0:
+                await asyncio.sleep(0)
+
+    def _serve(self, line: Line, venue: Venue, message: str) -> None:
+        """Give one message its turn, or to the fault that waits for it."""
+        request = venue.read(message)
+        user = venue.user(line.id)
+        command = self._ledger.add(Command, line.id, user, request.method, request.tag, request.shown)
+        turn = Turn(self, self._ledger, venue, line, request, command)
+        fault = self._faults.for_command(turn, user)
+        if fault is None:
+            turn.run()
+            return
+        self._ledger.add(Faulted, line.id, fault)
+        try:
+            fault.on_command(turn)
+        finally:
+            self.publish()
+
+    def _end(self, line: Line, venue: Venue) -> None:
+        """A connection is gone: so are its watches, and its orders that were not to persist."""
+        line.ended = True
+        self._lines.pop(line.id, None)
+        try:
+            venue.close(line.id)
+        except Exception as error:
+            self.trouble(line.id, error)
+        self._ledger.add(Closed, line.id, line.connection.close_code, line.connection.close_reason or "")
+        self.publish()
+
+    def _watch_idleness(self, line: Line, timeout: float) -> None:
+        """Drop a connection once nothing has passed for `timeout` seconds, in either direction."""
+        if line.ended:
+            return
+        quiet = line.connection.loop.time() - max(line.last_said, line.connection.last_heard)
+        if quiet >= timeout:
+            line.close(CloseCode.GOING_AWAY, f"no traffic for {timeout:g} s")
+        else:
+            line.later(timeout - quiet, partial(self._watch_idleness, line, timeout))
+
+    # ------------------------------------------------------------ what the engine says
+
+    def publish(self) -> None:
+        """Tell everybody concerned, in every venue's words, what the engine has done since the last time."""
+        events = self._engine.take_events()
+        if not events:
+            return
+        for event in events:
+            self._ledger.add(Happened, event)
+        for venue in self._venues.values():
+            try:
+                for text, sessions in venue.notices(events):
+                    self._tell(text, sessions)
+            except Exception as error:
+                self.trouble(None, error)
+
+    def _tell(self, text: str, sessions: Collection[int]) -> None:
+        encoded = text.encode()
+        for session in sessions:
+            line = self._lines.get(session)
+            if line is not None:
+                line.send_text(encoded)
+        if self._ledger.keep_notices:
+            self._ledger.add(Noticed, text, tuple(sessions))
+
+    def trouble(self, session: int | None, error: BaseException) -> None:
+        """Note an exception that nobody expected; the exchange goes on."""
+        _log.error("the sandbox met an unexpected exception (connection %s)", session, exc_info=error)
+        self._ledger.add(Trouble, session, error)
+
+
+def _peer(connection: ServerConnection) -> str:
+    address = connection.remote_address
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)

@@ -1,0 +1,56 @@
+"""The accounts that a sandbox starts with: who they are, how they log in and what they own.
+
+Everything here comes from the seed, so that two sandboxes of one seed have the same users. Those secrets protect
+play money on a machine of one's own, and nothing else.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from types import MappingProxyType
+from typing import Final
+
+from wsclient.coinflex.assets import SCALE, Assets
+
+FIRST_USER: Final = 1001
+FIRST_TRADER: Final = 9001
+"""Simulated traders are numbered from here, apart from the users that tests and people log in as."""
+
+PLENTY: Final = 1_000_000 * SCALE
+"""What a ready-made user owns of each asset: a million, scaled by 10000."""
+
+DEMO_ASSETS: Final = ("XBT", "BCH", "ETH", "USDC", "USDT", "FLEX")
+
+_WORDS: Final = (
+    "amber", "anchor", "barley", "candle", "cedar", "copper", "delta", "ember", "falcon", "garnet", "harbour",
+    "indigo", "juniper", "kettle", "lantern", "maple", "nickel", "orchard", "pepper", "quartz", "river", "saffron",
+    "timber", "umber", "violet", "walnut", "yarrow", "zephyr",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Someone with an account. `balances`, by asset code and scaled by 10000, are those of the start."""
+
+    id: int
+    cookie: str = field(repr=False)
+    passphrase: str = field(repr=False)
+    balances: Mapping[int, int] = field(default_factory=dict, repr=False)
+
+
+def ready_made(
+    count: int, *, seed: int, first: int = FIRST_USER, balances: Mapping[int, int] | None = None
+) -> tuple[User, ...]:
+    """`count` users numbered from `first`, each with `balances` (a million of every main asset unless given)."""
+    random = Random(f"wsclient sandbox users {seed} {first}")
+    owned = dict(balances) if balances is not None else {Assets[name]: PLENTY for name in DEMO_ASSETS}
+    return tuple(
+        User(
+            id=first + index,
+            cookie=base64.b64encode(random.randbytes(18)).decode(),
+            passphrase=" ".join(random.choice(_WORDS) for _ in range(4)),
+            balances=MappingProxyType(owned),
+        )
+        for index in range(count)
+    )
