@@ -69,7 +69,7 @@ class Endpoint:
 
     @property
     def loopback(self) -> bool:
-        return urls.is_loopback(urls.host(urls.split(self.url)))
+        return urls.is_loopback(urls.split(self.url).hostname or "")
 
     def __repr__(self) -> str:
         return f"Endpoint({self.safe_url!r})"

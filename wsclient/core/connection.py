@@ -83,7 +83,7 @@ class Connection(Generic[C]):
         self._ping_interval = ping_interval
         self._max_message_size = max_message_size
         self._clock = clock
-        self._calls = Calls(self._on_event_thread)
+        self._calls = Calls(self.on_event_thread)
         self.credentials: Any = None  # opaque; written by any thread, read once a login
         self._warned = False
         self._exposed = False
@@ -124,7 +124,7 @@ class Connection(Generic[C]):
         if private and self.credentials is None:
             error = AuthenticationError(f"{request.get('method')} is private, and no credentials are set")
             return self._refused(reply, error, reported=False)
-        if self._on_event_thread():
+        if self.on_event_thread():
             self._queue.append(Queued(reply, text, private))
             self._flush()
             return reply
@@ -140,7 +140,7 @@ class Connection(Generic[C]):
         self._refuse_if_stopped()
         if self.credentials is None:
             raise AuthenticationError("no credentials are set")
-        if self._on_event_thread():
+        if self.on_event_thread():
             raise WouldDeadlock("the event thread can't wait for a login: make a private call, it is queued")
         for _ in range(_TRIES):
             session = self._open_session()
@@ -241,7 +241,7 @@ class Connection(Generic[C]):
             abort.now()
         if session is not None:
             session.close()
-        if thread is None or self._on_event_thread():
+        if thread is None or self.on_event_thread():
             return
         half = self.endpoint.timeout / 2
         thread.join(half)
@@ -253,7 +253,7 @@ class Connection(Generic[C]):
 
     # -- the event thread
 
-    def _on_event_thread(self) -> bool:
+    def on_event_thread(self) -> bool:
         return threading.get_ident() == self._event_ident
 
     def _run(self) -> None:

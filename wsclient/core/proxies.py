@@ -30,7 +30,7 @@ def options(proxy: str | None, parts: SplitResult, timeout: float) -> dict[str, 
     proxy: the user's choice; None asks the environment
     timeout: seconds for the conversation with a SOCKS proxy
     """
-    host = urls.host(parts)
+    host = parts.hostname or ""
     none = {"http_no_proxy": ["*"]}
     if urls.is_loopback(host):
         return none

@@ -21,6 +21,7 @@ def safe(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this machine, as far as it can be told without asking for it."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -30,6 +31,7 @@ def is_loopback(host: str) -> bool:
 
 
 def split(url: str) -> SplitResult:
+    """A WebSocket URL taken apart; `InvalidRequest` where it is none."""
     if not isinstance(url, str):
         raise InvalidRequest(f"the url is a str, not {type(url).__name__}")
     # urlsplit drops some of these silently; in a request line they would end it
@@ -41,20 +43,17 @@ def split(url: str) -> SplitResult:
     except ValueError as error:
         raise InvalidRequest(f"the url can't be understood: {error}") from None
     if parts.scheme not in ("ws", "wss"):
-        raise InvalidRequest(f"the url must begin with ws:// or wss://: {safe(url)!r}")
+        raise InvalidRequest("the url must begin with ws:// or wss://")
     if not parts.hostname:
-        raise InvalidRequest(f"the url names no host: {safe(url)!r}")
+        raise InvalidRequest("the url names no host")
     if parts.fragment:
         raise InvalidRequest("a WebSocket url has no #fragment (RFC 6455, section 3)")
     return parts
 
 
-def host(parts: SplitResult) -> str:
-    return parts.hostname or ""
-
-
 def plain(parts: SplitResult) -> str:
-    host = host(parts)
+    """The URL without user and password, and with a path."""
+    host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     port = f":{parts.port}" if parts.port else ""
     query = f"?{parts.query}" if parts.query else ""
@@ -62,6 +61,7 @@ def plain(parts: SplitResult) -> str:
 
 
 def authorization(parts: SplitResult) -> dict[str, str]:
+    """The header that a URL's user and password stand for (RFC 7617)."""
     if parts.username is None:
         return {}
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -69,6 +69,7 @@ def authorization(parts: SplitResult) -> dict[str, str]:
 
 
 def redirected(url: str, location: str) -> str:
+    """Where a redirect leads; `TransportError` where that is nowhere, or from wss to ws."""
     target = urljoin(url.replace("ws", "http", 1), location)
     for http, ws in (("https:", "wss:"), ("http:", "ws:")):
         if target.startswith(http):

@@ -1,0 +1,130 @@
+"""WSClient: CoinFLEX's WebSocket API as a local object."""
+
+import ssl
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from ..core.calls import Reply
+from ..core.connect import Endpoint
+from ..core.connection import Connection, State
+from ..core.handlers import Handlers
+from ..errors import InvalidRequest, WouldDeadlock
+from .commands import METHODS, Commands
+from .dialect import CoinFLEX
+from .signing import Credentials
+
+
+class WSClient(Commands):
+    """A client of one account, for any number of threads, over one socket that one event thread reads.
+
+    Nothing happens before the first call, which connects; the first private call also logs in.
+
+    url: ws:// or wss://
+    msg_handler: called with (client, text) for each text message, replies and notices alike, in order
+    err_handler: called with (client, error) for anything that went wrong; without one, an error of a call is raised
+        by it, and an error on the event thread is logged on the logger "wsclient"
+    open_handler: called with (client,) when a connection is open
+    close_handler: called with (client, code, reason) when it ended; (None, None) where no Close frame came
+    ping_handler, pong_handler: called with (client, payload) for a Ping (already answered) or a Pong
+    insecure_ssl: accept any certificate and host name
+    socket_timeout: seconds for each step: TCP, TLS, handshake, Welcome, login, a write, a Pong
+
+    proxy: http://, socks5h:// …; without it the environment's (`https_proxy`, `all_proxy`, `no_proxy` …); never used
+        for a loopback host. SOCKS needs the extra `wsclient[socks]`
+    ssl_context: instead of the default one, for a certificate authority of your own or a client certificate
+    ping_interval: seconds of silence before a Ping is sent
+    max_message_size: bytes; a larger message fails the connection
+
+    Handlers run on the event thread. There a call never waits: a private one before the login is queued behind it,
+    and waiting for a Reply raises `WouldDeadlock`. Errors are described in `wsclient.errors`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        msg_handler: "Callable[[WSClient, str], object] | None" = None,
+        err_handler: "Callable[[WSClient, Exception], object] | None" = None,
+        open_handler: "Callable[[WSClient], object] | None" = None,
+        close_handler: "Callable[[WSClient, int | None, str | None], object] | None" = None,
+        ping_handler: "Callable[[WSClient, bytes], object] | None" = None,
+        pong_handler: "Callable[[WSClient, bytes], object] | None" = None,
+        insecure_ssl: bool = False,
+        socket_timeout: float = 5,
+        *,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        ping_interval: float = 45.0,
+        max_message_size: int = 16 * 1024 * 1024,
+    ) -> None:
+        handlers = Handlers(msg_handler, err_handler, open_handler, close_handler, ping_handler, pong_handler)
+        endpoint = Endpoint(url, socket_timeout, insecure_ssl, ssl_context, proxy)
+        self._connection: Connection[WSClient] = Connection(
+            self, endpoint, CoinFLEX(), handlers, ping_interval=ping_interval, max_message_size=max_message_size
+        )
+
+    def set_auth_data(self, user_id: int, cookie: str, passphrase: str) -> None:
+        """Who to log in as, from the next login on. Nothing is sent.
+
+        The passphrase is turned into a key at once and not kept. Raises `InvalidRequest` for wrong types.
+        """
+        self._connection.credentials = Credentials(user_id, cookie, passphrase)
+
+    def authenticate(self) -> None:
+        """Connects and logs in now, unless that is done already, and waits for it.
+
+        Raises `NotSent`, `AuthenticationError`; `WouldDeadlock` on the event thread.
+        """
+        self._connection.log_in()
+
+    def send(self, message: dict[str, Any]) -> Reply[Any]:
+        """Sends any message with a `method`; a tag is added unless it has one. Its fields aren't looked at.
+
+        Raises `InvalidRequest` for what can't be sent, `ClientClosed` after `stop()`. Without an err_handler also
+        `NotSent`, `OutcomeUnknown` and `AuthenticationError`; with one, the Reply carries them.
+        """
+        return self._connection.submit(message)
+
+    def call(self, method: str, timeout: float | None = None, **fields: Any) -> Any:
+        """Makes a command by its name, waits for the outcome, and returns the reply or raises.
+
+        timeout: seconds; without it as long as it takes. A dead connection is found by its pings, so that an
+            outcome always comes
+        """
+        if self._connection.on_event_thread():
+            raise WouldDeadlock(
+                f"call({method!r}) waits for a reply that only this thread, the event thread, can read: "
+                f"use client.{method}(…).add_done_callback(), or call from another thread"
+            )
+        if method not in METHODS:
+            raise InvalidRequest(f"no such method: {method!r}; send() takes any message")
+        reply: Reply[Any] = getattr(self, method)(**fields)
+        return reply.result(timeout)
+
+    @property
+    def state(self) -> State:
+        """Idle, connecting, open or stopped, at this moment."""
+        return self._connection.state
+
+    def stop(self) -> None:
+        """Ends the client for good: sends a Close frame, waits for the peer's, ends what is pending.
+
+        From any thread, in any state, as often as you like; returns within socket_timeout. Replies that arrive
+        before the peer's Close still count; a call without one ends in `OutcomeUnknown`. The event thread has ended
+        afterwards, unless it is the caller: then it ends once the handler returns. msg_handler isn't called again
+        for what arrives after `stop()`.
+        """
+        self._connection.stop()
+
+    close = stop
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<WSClient {self._connection.endpoint.safe_url} {self.state.value}>"
