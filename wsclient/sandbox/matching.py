@@ -47,7 +47,11 @@ class Floor:
         self, markets: Iterable[Market], clock: Callable[[], int], seed: int, fees: Fees | None
     ) -> None:
         self.accounts = Accounts()
-        self.books = {(market.base, market.counter): OrderBook(market) for market in markets}
+        self.books: dict[tuple[int, int], OrderBook] = {}
+        for market in markets:
+            if (market.base, market.counter) in self.books:
+                raise ValueError(f"there is a market for these two assets already: {market}")
+            self.books[market.base, market.counter] = OrderBook(market)
         self.tickers = {pair: TickerWatch() for pair in self.books}
         self.sessions: dict[object, dict[int, LiveOrder]] = {}
         self.events: list[Event] = []
