@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..core.calls import Reply
-from ..core.connect import Endpoint
+from ..core.connect import Endpoint, check_seconds
 from ..core.connection import Connection, State
 from ..core.handlers import Handlers
 from ..errors import InvalidRequest, WouldDeadlock
@@ -22,16 +22,16 @@ class WSClient(Commands):
 
     url: ws:// or wss://
     msg_handler: called with (client, text) for each text message, replies and notices alike, in order
-    err_handler: called with (client, error) for anything that went wrong; without one, an error of a call is raised
-        by it, and an error on the event thread is logged on the logger "wsclient"
+    err_handler: called with (client, error) for anything that went wrong; without one, an error of a call is
+        raised by it, and an error on the event thread is logged on the logger "wsclient"
     open_handler: called with (client,) when a connection is open
     close_handler: called with (client, code, reason) when it ended; (None, None) where no Close frame came
     ping_handler, pong_handler: called with (client, payload) for a Ping (already answered) or a Pong
     insecure_ssl: accept any certificate and host name
     socket_timeout: seconds for each step: TCP, TLS, handshake, Welcome, login, a write, a Pong
 
-    proxy: http://, socks5h:// …; without it the environment's (`https_proxy`, `all_proxy`, `no_proxy` …); never used
-        for a loopback host. SOCKS needs the extra `wsclient[socks]`
+    proxy: http://, socks5h:// …; without it the environment's (`https_proxy`, `all_proxy`, `no_proxy` …); never
+        used for a loopback host. SOCKS needs the extra `wsclient[socks]`
     ssl_context: instead of the default one, for a certificate authority of your own or a client certificate
     ping_interval: seconds of silence before a Ping is sent
     max_message_size: bytes; a larger message fails the connection
@@ -57,6 +57,9 @@ class WSClient(Commands):
         ping_interval: float = 45.0,
         max_message_size: int = 16 * 1024 * 1024,
     ) -> None:
+        if isinstance(max_message_size, bool) or not isinstance(max_message_size, int) or max_message_size < 1:
+            raise InvalidRequest(f"max_message_size is a positive number of bytes, not {max_message_size!r}")
+        check_seconds("ping_interval", ping_interval)
         handlers = Handlers(msg_handler, err_handler, open_handler, close_handler, ping_handler, pong_handler)
         endpoint = Endpoint(url, socket_timeout, insecure_ssl, ssl_context, proxy)
         self._connection: Connection[WSClient] = Connection(
@@ -110,8 +113,8 @@ class WSClient(Commands):
         """Ends the client for good: sends a Close frame, waits for the peer's, ends what is pending.
 
         From any thread, in any state, as often as you like; returns within socket_timeout. Replies that arrive
-        before the peer's Close still count; a call without one ends in `OutcomeUnknown`. The event thread has ended
-        afterwards, unless it is the caller: then it ends once the handler returns. msg_handler isn't called again
+        before the peer's Close still count; a call without one ends in `OutcomeUnknown`. The event thread has
+        ended afterwards, unless it is the caller: then it ends once the handler returns. msg_handler isn't called
         for what arrives after `stop()`.
         """
         self._connection.stop()

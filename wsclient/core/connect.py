@@ -29,6 +29,14 @@ _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
+def check_seconds(name: str, seconds: float) -> None:
+    """Raises `InvalidRequest` for what is no length of time."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise InvalidRequest(f"{name} is a number of seconds, not {seconds!r}")
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise InvalidRequest(f"{name} must be positive and finite, not {seconds!r}")
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where to connect and how; checked when made, without I/O.
@@ -52,11 +60,7 @@ class Endpoint:
         urls.split(self.url)
         if self.proxy is not None:
             proxies.split(self.proxy)
-        timeout = self.timeout
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-            raise InvalidRequest(f"socket_timeout is a number of seconds, not {timeout!r}")
-        if not (timeout > 0 and math.isfinite(timeout)):
-            raise InvalidRequest(f"socket_timeout must be positive and finite, not {timeout!r}")
+        check_seconds("socket_timeout", self.timeout)
 
     @cached_property
     def safe_url(self) -> str:
