@@ -1,0 +1,96 @@
+"""CoinFLEX's messages as the core reads and writes them."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from wsclient import errors
+from wsclient.coinflex.dialect import CoinFLEX
+from wsclient.coinflex.signing import Credentials
+from wsclient.core.dialect import Answer, Greeting
+
+dialect = CoinFLEX()
+NONCE = base64.b64encode(b"0123456789abcdef").decode()
+
+
+@pytest.mark.parametrize("method", ["EstimateMarketOrder", "WatchOrders", "WatchTicker"])
+def test_three_commands_are_public_and_every_other_is_private(method: str) -> None:
+    assert not dialect.is_private({"method": method})
+    assert dialect.is_private({"method": "Whatever"})
+
+
+@pytest.mark.parametrize("request_", [[], "x", None, {}, {"method": 5}, {"method": "Authenticate"}])
+def test_what_is_no_request_is_refused(request_: Any) -> None:
+    with pytest.raises(errors.InvalidRequest):
+        dialect.check(request_)
+
+
+def test_a_request_may_name_its_tag_but_not_any() -> None:
+    assert dialect.tag_of({}) is None
+    assert dialect.tag_of({"tag": None}) is None
+    assert dialect.tag_of({"tag": -5}) == -5
+    for tag in (0, True, "1", 1.0, 2**63, [1]):
+        with pytest.raises(errors.InvalidRequest):
+            dialect.tag_of({"tag": tag})
+
+
+def test_tagging_leaves_the_callers_dict_alone() -> None:
+    request = {"method": "GetOrders"}
+    assert dialect.tagged(request, 3) == {"method": "GetOrders", "tag": 3}
+    assert request == {"method": "GetOrders"}
+
+
+def test_answers_notices_and_the_greeting_are_told_apart() -> None:
+    assert dialect.read({"tag": 1, "error_code": 0}) == Answer(1, True)
+    assert dialect.read({"tag": 1, "error_code": 5, "error_msg": "no"}) == Answer(1, False)
+    assert dialect.read({"notice": "OrderOpened", "tag": 1}) is None
+    assert dialect.read({"error_code": 0}) is None
+    assert dialect.read({"notice": "Welcome", "nonce": NONCE}) == Greeting(b"0123456789abcdef")
+
+
+@pytest.mark.parametrize("code", [None, "0", False, 0.0, [], {}])
+def test_only_the_integer_zero_is_a_success(code: object) -> None:
+    message = {"tag": 1, "error_code": code}
+    assert dialect.read(message) == Answer(1, False)
+    refusal = dialect.refusal(message, {"method": "GetOrders"})
+    assert type(refusal) is errors.CommandError
+
+
+@pytest.mark.parametrize("tag", ["1", 1.0, True, [1], {}])
+def test_a_tag_that_is_no_integer_breaks_the_protocol(tag: object) -> None:
+    with pytest.raises(errors.ProtocolError):
+        dialect.read({"tag": tag, "error_code": 0})
+
+
+@pytest.mark.parametrize("nonce", [None, "", "%%%", 5, "AAAA", base64.b64encode(bytes(17)).decode(), "ä" * 22])
+def test_a_welcome_needs_a_nonce_of_sixteen_bytes(nonce: object) -> None:
+    with pytest.raises(errors.ProtocolError):
+        dialect.read({"notice": "Welcome", "nonce": nonce})
+    with pytest.raises(errors.ProtocolError):
+        dialect.read({"notice": "Welcome"})
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(1, errors.NotFound), (2, errors.Conflict), (3, errors.TonceOutOfSequence), (4, errors.InsufficientFunds),
+     (5, errors.TooManyOrders), (6, errors.RateLimited), (7, errors.NotAuthorized), (8, errors.BadRequest),
+     (9, errors.WouldMatch), (10, errors.CommandError), (-1, errors.CommandError)],
+)  # fmt: skip
+def test_each_code_has_its_class(code: int, kind: type[errors.CommandError]) -> None:
+    request = {"method": "PlaceOrder", "tag": 4}
+    error = dialect.refusal({"tag": 4, "error_code": code, "error_msg": "why"}, request)
+    assert type(error) is kind
+    assert (error.code, error.message, error.request) == (code, "why", request)
+
+
+def test_the_login_has_the_protocols_fields_and_its_refusal_none_of_the_secrets() -> None:
+    who = Credentials(7, "cookie cookie", "passphrase")
+    request = dialect.login(who, Greeting(bytes(16)))
+    assert request.keys() == {"method", "user_id", "cookie", "nonce", "signature"}
+    assert len(base64.b64decode(request["nonce"])) == 16
+    assert [len(base64.b64decode(number)) for number in request["signature"]] == [28, 28]
+    refused = dialect.login_refused(dialect.refusal({"error_code": 7, "error_msg": "wrong"}, request))
+    assert isinstance(refused.__cause__, errors.NotAuthorized)
+    assert refused.__cause__.request == {"method": "Authenticate", "user_id": 7}
+    assert "cookie" not in repr((refused, refused.__cause__, refused.__cause__.args))
