@@ -29,6 +29,10 @@ BAD_REQUEST: Final = 8
 
 MAX_TEXT: Final = 65_536
 """Longer messages (characters) are refused unread: the longest sensible command has a few hundred."""
+MAX_SHOWN: Final = 1_000
+"""The fields of longer messages (characters) are not kept in the ledger."""
+MAX_NAME: Final = 64
+"""How much of an unknown method's name is."""
 MAX_TAG: Final = 2**63
 
 PUBLIC: Final = frozenset({"Authenticate", "EstimateMarketOrder", "WatchOrders", "WatchTicker"})
@@ -130,13 +134,15 @@ class CoinflexVenue:
             return Request(None, refusal=Refusal(BAD_REQUEST, "A command has to be a JSON object."))
         tag = message.get("tag")
         tag = tag if type(tag) is int and tag != 0 and -MAX_TAG <= tag < MAX_TAG else None
-        shown = {name: value for name, value in message.items() if name not in SECRETS}
+        shown = _shown(message) if len(text) <= MAX_SHOWN else {"length": len(text)}
         method = message.get("method")
         if not isinstance(method, str):
             refusal = Refusal(BAD_REQUEST, "A command has to name its method.")
             return Request(None, tag, message, shown, refusal)
         if method not in self._commands:
-            return Request(method, tag, message, shown, Refusal(BAD_REQUEST, "There is no such method."))
+            return Request(
+                method[:MAX_NAME], tag, message, shown, Refusal(BAD_REQUEST, "There is no such method.")
+            )
         return Request(method, tag, message, shown)
 
     def execute(self, session: int, request: Request) -> dict[str, Any]:
@@ -302,6 +308,11 @@ class CoinflexVenue:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+def _shown(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message's fields as the ledger may keep them."""
+    return {name: value for name, value in message.items() if name not in SECRETS}
 
 
 def _tagged(reply: dict[str, Any], request: Request) -> dict[str, Any]:

@@ -18,11 +18,14 @@ from wsclient.sandbox.ledger import DEFAULT_LIMIT, Ledger
 from wsclient.sandbox.limits import RateLimits
 from wsclient.sandbox.listings import coinflex_markets
 from wsclient.sandbox.server import SandboxServer
+from wsclient.sandbox.traders import Traders
 from wsclient.sandbox.users import User, ready_made
 
 T = TypeVar("T")
 
 READY_MADE_USERS: Final = 8
+LONGEST_RUSH: Final = 0.05
+"""For how long (seconds) traders may act in a row, and how much they make up for after a delay."""
 ADVANCE_SECONDS: Final = 1.0
 """How often the engine forgets what has left the 24 hours of a ticker and the 30 days of a volume."""
 
@@ -76,11 +79,15 @@ class Sandbox:
         self._host = host
         self._port = port
         self._tls = _tls_context(certfile, keyfile)
-        self._engine = Engine(
-            coinflex_markets() if markets is None else markets, clock=clock, seed=seed, tonces=tonces, fees=fees
-        )
+        markets = coinflex_markets() if markets is None else tuple(markets)
+        self._engine = Engine(markets, clock=clock, seed=seed, tonces=tonces, fees=fees)
         for user in self.users:
             self._engine.add_user(user.id, user.balances)
+        self._rate = traders
+        self._traders = Traders(markets, seed=seed)
+        if traders > 0:
+            self._traders.open(self._engine)
+            self._engine.take_events()  # the books of the first morning are nobody's news
         if rate_limits is True:
             rate_limits = RateLimits()
         coinflex = CoinflexVenue(self._engine, self.users, clock=clock, limits=rate_limits or None)
@@ -229,6 +236,8 @@ class Sandbox:
         await self._server.start(sock, self._tls)
         self._loop, self._stopping = loop, stopping
         timers = [loop.create_task(self._keep_time())]
+        if self._rate > 0:
+            timers.append(loop.create_task(self._trade()))
         started.set_result(None)
         try:
             await stopping.wait()
@@ -243,6 +252,22 @@ class Sandbox:
             await asyncio.sleep(ADVANCE_SECONDS)
             self._engine.advance()
             self._server.publish()
+
+    async def _trade(self) -> None:
+        """Let the traders act so often that there are `rate` events a second, or as many as can be had."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            # behind by more than a moment, as after a suspend, the markets don't rush after it
+            due = max(due, loop.time() - LONGEST_RUSH)
+            await asyncio.sleep(max(due - loop.time(), 0))
+            until = loop.time()
+            while due <= until and loop.time() < until + LONGEST_RUSH:
+                try:
+                    self._traders.step(self._engine)
+                except Exception as error:
+                    self._server.trouble(None, error)
+                due += max(self._server.publish(), 1) / self._rate
 
     def _work(self) -> None:
         while self._jobs:

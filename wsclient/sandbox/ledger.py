@@ -19,6 +19,8 @@ T = TypeVar("T")
 E = TypeVar("E", bound="Entry")
 
 DEFAULT_LIMIT: Final = 250_000
+LONGEST_LIST: Final = 100
+"""How many elements of a list in a reply a bounded ledger keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """A command has run. `reply` is what is to be answered, `code` its error code (0: it did what was asked)."""
+    """A command has run. `reply` is what is to be answered, `code` its error code (0: it did what was asked).
+
+    A bounded ledger keeps only the first hundred elements of a list in a reply, see `Ledger.shorten`.
+    """
 
     at: int
     time: int
@@ -132,7 +137,7 @@ Entry: TypeAlias = (
 
 
 class Ledger:
-    """An append-only record that keeps the last `limit` entries of each kind (`None`: all of them).
+    """An append-only record that keeps the last `limit` entries of each kind, and long lists in part.
 
     `dropped` counts what has been forgotten; a test that must know the whole truth asks for `limit=None`.
     """
@@ -170,6 +175,12 @@ class Ledger:
             entries.append(entry)
             self._changed.notify_all()
             return entry
+
+    def shorten(self, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A reply as it is kept: where entries are bounded, long lists in it (snapshots) are, too."""
+        if self._limit is None or not any(isinstance(v, list) and len(v) > LONGEST_LIST for v in reply.values()):
+            return reply
+        return {name: v[:LONGEST_LIST] if isinstance(v, list) else v for name, v in reply.items()}
 
     # ------------------------------------------------------------ questions
 

@@ -31,6 +31,8 @@ WRITE_LIMIT: Final = 256 * 1024
 """Bytes waiting for a client from which on its commands wait, too."""
 STOP_GRACE: Final = 0.5
 """How long (seconds) clients may take to answer the Close frame when the sandbox stops."""
+LONGEST_PATH: Final = 200
+"""How much of a path nobody knows is kept in the ledger."""
 MESSAGES_IN_A_ROW: Final = 64
 """How many messages of one connection are served before the others get their turn."""
 
@@ -117,7 +119,7 @@ class SandboxServer:
             response = connection.respond(503, "There are too many connections.\n")
         else:
             return None
-        self._ledger.add(Refused, path, response.status_code)
+        self._ledger.add(Refused, path[:LONGEST_PATH], response.status_code)
         return response
 
     async def _handle(self, connection: ServerConnection) -> None:
@@ -210,11 +212,9 @@ class SandboxServer:
 
     # ------------------------------------------------------------ what the engine says
 
-    def publish(self) -> None:
-        """Tell everybody concerned, in every venue's words, what the engine has done since the last time."""
+    def publish(self) -> int:
+        """Tell everybody concerned, in every venue's words, what the engine has done since; how many events."""
         events = self._engine.take_events()
-        if not events:
-            return
         for event in events:
             self._ledger.add(Happened, event)
         for venue in self._venues.values():
@@ -223,6 +223,7 @@ class SandboxServer:
                     self._tell(text, sessions)
             except Exception as error:
                 self.trouble(None, error)
+        return len(events)
 
     def _tell(self, text: str, sessions: Collection[int]) -> None:
         encoded = text.encode()

@@ -18,8 +18,8 @@ encode: Final[Callable[[object], str]] = json.JSONEncoder(separators=(",", ":"))
 class Host(Protocol):
     """What a turn needs of the server."""
 
-    def publish(self) -> None:
-        """Tell everybody concerned what the engine has done since the last time."""
+    def publish(self) -> int:
+        """Tell everybody concerned what the engine has done since the last time; how many events that were."""
 
     def trouble(self, session: int | None, error: BaseException) -> None:
         """Take note of an exception that nobody expected."""
@@ -54,7 +54,9 @@ class Turn:
         except Exception as error:
             self._host.trouble(self.line.id, error)
             self._reply = self._venue.failed(self.request)
-        self._ledger.add(Executed, self._command, self._reply.get("error_code", 0), self._reply)
+        self._ledger.add(
+            Executed, self._command, self._reply.get("error_code", 0), self._ledger.shorten(self._reply)
+        )
 
     @property
     def reply(self) -> str:
