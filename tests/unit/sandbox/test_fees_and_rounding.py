@@ -29,8 +29,8 @@ def test_the_seed_decides() -> None:
     assert draws(1) == draws(1) != draws(2)
 
 
-amounts = st.integers(1, 10**6)
-rates = st.integers(0, 10**6)
+amounts = st.integers(1, 10**6) | st.integers(1, 30)
+rates = st.integers(0, 10**6) | st.sampled_from([250_000, 500_000, 10**6])
 
 
 @given(amounts, amounts, amounts, st.integers(0, 10**6), rates, rates, st.sampled_from([1, 100, 10_000, 10**8]))
@@ -113,6 +113,15 @@ def test_a_bid_that_must_pay_a_fee_trades_a_little_less() -> None:
     assert exchange.balance(BOB, COUNTER)[0] >= RICH - 2000
     assert exchange.balance(BOB, COUNTER)[1] == 0
     assert exchange.book() == [(1, -10, 20000)]
+
+
+def test_a_total_is_rounded_down_where_rounded_up_it_would_eat_the_fee() -> None:
+    """Half of the money is for the fee here: 2.5 and its fee may become 2 and 2, but never 3 and 3."""
+    market = Market(1, 2, 1, scale=10)
+    assert affordable(market, price=1, money=5, rate=1_000_000) == 25
+    for seed in range(10):
+        settled = Rounding(seed).settle(market, 25, 1, money=5, most=5, bid_rate=1_000_000, ask_rate=0)
+        assert (settled.total, settled.bid_fee) == (2, 2)
 
 
 def test_a_bid_that_can_not_pay_for_one_unit_and_its_fee_is_closed_as_it_is() -> None:

@@ -117,6 +117,16 @@ def test_a_window_keeps_no_more_than_its_span_needs_however_many_trades_there_ar
     assert 24 * 720 <= window.amount <= 24 * 720 + 13
 
 
+def test_a_trade_counts_for_the_whole_span_and_for_one_grain_more_at_most() -> None:
+    window = SlidingWindow(100, 10)
+    window.add(0, 1)
+    window.add(9, 1)
+    window.add(10, 1)
+    assert not window.expire(108)
+    assert window.expire(109)
+    assert window.amount == 1
+
+
 def test_a_windows_extremes_are_those_of_what_is_left() -> None:
     window = SlidingWindow(100, 1)
     for time, price in ((0, 5), (50, 9), (90, 7)):
