@@ -1,4 +1,4 @@
-"""Bytes <-> WebSocket messages: RFC 6455, pure, no I/O.
+"""Bytes <-> WebSocket messages: RFC 6455 and RFC 7692, pure, no I/O.
 
 `FrameReader.feed()` takes whatever a socket gave and returns the whole messages and control frames in it, in
 order. A server's frames must not be masked (section 5.1), a client's must be, so this is the client's half.
@@ -6,9 +6,12 @@ order. A server's frames must not be masked (section 5.1), a client's must be, s
 
 import os
 import struct
+import zlib
 from codecs import getincrementaldecoder
 from dataclasses import dataclass
 from typing import Final
+
+from .deflate import Inflater, TooLarge
 
 TEXT: Final = 0x1
 BINARY: Final = 0x2
@@ -23,6 +26,7 @@ INVALID_DATA: Final = 1007
 TOO_BIG: Final = 1009
 
 _FIN = 0x80
+_COMPRESSED = 0x40  # the first reserved bit, as RFC 7692 uses it
 _CONTINUATION = 0x0
 _WHOLE_TEXT = _FIN | TEXT
 _MAX_CONTROL = 125
@@ -73,16 +77,19 @@ Event = str | Binary | Ping | Pong | Close | Violation
 class FrameReader:
     """Takes bytes, gives messages. After a Close or a Violation it takes no notice of what follows.
 
-    max_message_size: bytes of payload, of one frame and of all fragments of a message in sum. It is checked when a
-    length is announced, before memory is taken for it.
+    max_message_size: bytes of payload, of one frame and of all fragments of a message in sum, inflated too. It is
+        checked when a length is announced, before memory is taken for it
+    inflater: for messages that came compressed, where that was agreed on
     """
 
     __slots__ = (
-        "_buffer", "_decoder", "_done", "_head", "_large", "_limit", "_missing", "_opcode", "_parts",
+        "_buffer", "_compressed", "_decoder", "_done", "_head", "_inflater", "_large", "_limit", "_missing",
+        "_opcode", "_parts",
     )  # fmt: skip
 
-    def __init__(self, max_message_size: int) -> None:
+    def __init__(self, max_message_size: int, inflater: Inflater | None = None) -> None:
         self._limit = max_message_size
+        self._inflater = inflater
         self._buffer = b""
         self._done = False
         # a large frame of which a part is still to come: its first byte, what there is of it, how much is missing
@@ -91,6 +98,7 @@ class FrameReader:
         self._missing = 0
         # a message of which a fragment is still to come: its opcode (0: there is none) and what there is of it
         self._opcode = 0
+        self._compressed = False
         self._parts = bytearray()
         self._decoder = getincrementaldecoder("utf-8")()
 
@@ -110,6 +118,12 @@ class FrameReader:
         except UnicodeDecodeError as error:
             self._done = True
             events.append(Violation(INVALID_DATA, f"text that is not UTF-8: {error.reason}"))
+        except zlib.error as error:
+            self._done = True
+            events.append(Violation(PROTOCOL_ERROR, f"compressed data that can't be inflated: {error}"))
+        except TooLarge:
+            self._done = True
+            events.append(Violation(TOO_BIG, f"a message of over {self._limit} bytes when inflated"))
         return events
 
     def _parse(self, data: bytes, events: list[Event]) -> None:
@@ -168,7 +182,10 @@ class FrameReader:
     def _check_head(self, head: int, length: int) -> None:
         """What the first two bytes of a frame can already break (section 5.2)."""
         if head & 0x70:
-            raise _Broken(PROTOCOL_ERROR, "a reserved bit is set, and no extension was agreed")
+            if head & 0x30 or self._inflater is None:
+                raise _Broken(PROTOCOL_ERROR, "a reserved bit is set, and no extension was agreed on for it")
+            if head & 0xF not in (TEXT, BINARY):
+                raise _Broken(PROTOCOL_ERROR, "a compressed frame that doesn't begin a message (RFC 7692, 6.1)")
         if length & 0x80:
             raise _Broken(PROTOCOL_ERROR, "a masked frame from the server")
         opcode = head & 0xF
@@ -204,13 +221,18 @@ class FrameReader:
         elif opcode == CLOSE:
             events.append(_close(payload))
             self._done = True
-        elif opcode == BINARY and head & _FIN:
+        elif head == _FIN | BINARY:
             events.append(Binary(payload))
         else:
-            self._fragment(head, opcode or self._opcode, payload, events)
+            if opcode:
+                self._compressed = bool(head & _COMPRESSED)
+            self._fragment(bool(head & _FIN), opcode or self._opcode, payload, events)
 
-    def _fragment(self, head: int, opcode: int, payload: bytes, events: list[Event]) -> None:
-        final = bool(head & _FIN)
+    def _fragment(self, final: bool, opcode: int, payload: bytes, events: list[Event]) -> None:
+        """A part of a message, perhaps the only one."""
+        if self._compressed:
+            assert self._inflater is not None
+            payload = self._inflater.inflate(payload, final, self._limit - len(self._parts))
         if opcode == TEXT:
             # only to fail at the first wrong byte: a character may be cut in two by a fragment's end
             self._decoder.decode(payload, final)
@@ -258,8 +280,13 @@ def _mask() -> bytes:
             _masks.extend([drawn[at : at + 4] for at in range(0, len(drawn), 4)])
 
 
-def encode(opcode: int, payload: bytes) -> bytes:
-    """A whole message or control frame as one masked frame (section 5.3)."""
+def encode(opcode: int, payload: bytes, *, compressed: bool = False) -> bytes:
+    """A whole message or control frame as one masked frame (section 5.3).
+
+    compressed: whether `payload` is a message's compressed data (RFC 7692, section 6.1)
+    """
+    if compressed:
+        opcode |= _COMPRESSED
     mask = _mask()
     size = len(payload)
     if size < 126:
