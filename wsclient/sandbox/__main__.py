@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         type=_rate,
         default=30.0,
         metavar="RATE",
-        help="events a second that simulated traders cause in all, 0 for still markets (default: %(default)g)",
+        help="market events a second that simulated traders cause in all, 0 for none (default: %(default)g)",
     )
     options.add_argument(
         "--tonces",

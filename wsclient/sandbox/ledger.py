@@ -205,6 +205,11 @@ class Ledger:
         return self.of(Closed)
 
     @property
+    def refusals(self) -> list[Refused]:
+        """The connections that were turned away in the handshake."""
+        return self.of(Refused)
+
+    @property
     def troubles(self) -> list[Trouble]:
         """Exceptions that nobody expected."""
         return self.of(Trouble)

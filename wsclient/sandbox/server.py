@@ -21,6 +21,7 @@ from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
 
 from wsclient.sandbox.engine import Engine
+from wsclient.sandbox.events import BalanceChanged, TradeVolumeChanged
 from wsclient.sandbox.faults import Faults
 from wsclient.sandbox.ledger import Closed, Command, Faulted, Happened, Ledger, Noticed, Opened, Refused, Trouble
 from wsclient.sandbox.line import CLOSE_TIMEOUT, Line, Pool, WatchedConnection
@@ -213,7 +214,10 @@ class SandboxServer:
     # ------------------------------------------------------------ what the engine says
 
     def publish(self) -> int:
-        """Tell everybody concerned, in every venue's words, what the engine has done since; how many events."""
+        """Tell everybody concerned, in every venue's words, what the engine has done since the last time.
+
+        Returns how much of it can be seen on a market; what balances and volumes do is their owners' affair.
+        """
         events = self._engine.take_events()
         for event in events:
             self._ledger.add(Happened, event)
@@ -223,7 +227,7 @@ class SandboxServer:
                     self._tell(text, sessions)
             except Exception as error:
                 self.trouble(None, error)
-        return len(events)
+        return sum(not isinstance(event, BalanceChanged | TradeVolumeChanged) for event in events)
 
     def _tell(self, text: str, sessions: Collection[int]) -> None:
         encoded = text.encode()

@@ -19,7 +19,7 @@ class Host(Protocol):
     """What a turn needs of the server."""
 
     def publish(self) -> int:
-        """Tell everybody concerned what the engine has done since the last time; how many events that were."""
+        """Tell everybody concerned what the engine has done since the last time."""
 
     def trouble(self, session: int | None, error: BaseException) -> None:
         """Take note of an exception that nobody expected."""
