@@ -11,8 +11,8 @@
 from .coinflex.amounts import from_wire, to_wire
 from .coinflex.assets import Assets
 from .coinflex.client import WSClient
-from .core.calls import Reply
 from .core.connection import State
+from .core.reply import Reply
 from .errors import (
     AuthenticationError,
     BadRequest,

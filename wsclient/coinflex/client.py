@@ -5,10 +5,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from ..core.calls import Reply
 from ..core.connect import Endpoint, check_seconds
 from ..core.connection import Connection, State
 from ..core.handlers import Handlers
+from ..core.reply import Reply
 from ..errors import InvalidRequest, WouldDeadlock
 from .commands import METHODS, Commands
 from .dialect import CoinFLEX

@@ -7,7 +7,7 @@ Source: the protocol page, "Commands".
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
-from ..core.calls import Reply
+from ..core.reply import Reply
 from ..errors import InvalidRequest
 from . import replies
 from .amounts import asset_code

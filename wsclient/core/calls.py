@@ -1,72 +1,12 @@
-"""Reply, and the calls that wait for one."""
+"""The calls that wait for a reply, by tag."""
 
-import asyncio
-import logging
 import threading
-from collections.abc import Callable, Generator
-from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-from ..errors import InvalidRequest, WouldDeadlock
+from ..errors import InvalidRequest
 from .dialect import Message
-
-logger = logging.getLogger("wsclient")
-
-T = TypeVar("T")
-
-
-class Reply(Future[T], Generic[T]):
-    """The outcome of one call, now or later: a `concurrent.futures.Future` that can also be awaited.
-
-    Its result is the decoded reply. Instead it may raise `CommandError` (the exchange said no), `NotSent`,
-    `OutcomeUnknown`, `AuthenticationError`, and `TimeoutError` from `result(timeout)`, after which it is still
-    pending. On the event thread, where waiting would wait for itself, `result()` and `exception()` raise
-    `WouldDeadlock` unless the outcome is there: add a callback instead.
-
-    A call that has left can't be recalled: `cancel()` succeeds only for one that still waits to be sent.
-
-    request: the message as it is sent, its tag included
-    tag: what the exchange's reply carries
-    """
-
-    def __init__(self, request: Message, tag: int, on_event_thread: Callable[[], bool]) -> None:
-        super().__init__()
-        self.request = request
-        self.tag = tag
-        self.left = False  # whether bytes of it may have left; the transport says so
-        self._carrier: object | None = None  # the session that it was given to; guarded by the table of calls
-        self._on_event_thread = on_event_thread
-
-    def result(self, timeout: float | None = None) -> T:
-        """The reply; waits for it up to `timeout` seconds, or as long as it takes."""
-        self._may_wait()
-        return super().result(timeout)
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """The error that ended the call, or None; waits like `result()`."""
-        self._may_wait()
-        return super().exception(timeout)
-
-    def leaving(self) -> bool:
-        """Marks the call as about to be sent, from when it can't be cancelled; False if it was cancelled."""
-        return self.running() or self.set_running_or_notify_cancel()
-
-    def __await__(self) -> Generator[Any, None, T]:
-        return asyncio.wrap_future(self).__await__()
-
-    def __repr__(self) -> str:
-        state = "pending" if not self.done() else "cancelled" if self.cancelled() else "done"
-        return f"<Reply to {self.request.get('method')} with tag {self.tag}: {state}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a Reply belongs to a live connection and can't be pickled: pickle its result()")
-
-    def _may_wait(self) -> None:
-        if not self.done() and self._on_event_thread():
-            raise WouldDeadlock(
-                f"the reply to {self.request.get('method')} is read by the event thread, which is this one: "
-                "waiting for it here would never end; use reply.add_done_callback(), or call from another thread"
-            )
+from .reply import Reply
 
 
 class Calls:
@@ -125,23 +65,3 @@ class Calls:
             for reply in replies:
                 del self._by_tag[reply.tag]
             return replies
-
-
-def succeed(reply: Reply[Any], result: Any) -> None:
-    """Ends the call with its reply. For whoever took the call out of the table, and so alone may end it."""
-    _settle(reply, reply.set_result, result)
-
-
-def fail(reply: Reply[Any], error: Exception) -> None:
-    """Ends the call with an error that is its alone. For whoever took the call out of the table."""
-    _settle(reply, reply.set_exception, error)
-
-
-def _settle(reply: Reply[Any], settle: Callable[[Any], None], outcome: Any) -> None:
-    if not reply.leaving():
-        return  # it was cancelled while it waited to be sent
-    try:
-        settle(outcome)
-    except BaseException:
-        # a Future lets what is no Exception through from its callbacks; the event thread has others to serve
-        logger.exception("a callback of %r raised", reply)

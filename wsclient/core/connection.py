@@ -25,13 +25,14 @@ from ..errors import (
     WSClientError,
     same_again,
 )
-from .calls import Calls, Reply, fail
+from .calls import Calls
 from .connect import Abort, Endpoint, open_socket
 from .dialect import Dialect, Message
 from .handlers import Caller, Handlers
 from .login import Attempt
 from .opening import Opening
 from .outcomes import closed, login_failed, not_sent, outcome_unknown, stopped
+from .reply import Reply, fail
 from .session import Ending, Session
 from .transport import Gone, Transport
 
@@ -128,7 +129,7 @@ class Connection(Generic[C]):
             self._queue.append(Queued(reply, text, private))
             self._flush()
             return reply
-        reply.leaving()
+        reply.made_by_waiting_caller()
         try:
             self._send(reply, text, private)
         except WSClientError as error:

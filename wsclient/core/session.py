@@ -9,12 +9,13 @@ from typing import Any
 
 from ..errors import AuthenticationError, CommandError, ProtocolError, TransportError, WSClientError
 from . import frames
-from .calls import Calls, Reply, fail, succeed
+from .calls import Calls
 from .dialect import Answer, Dialect, Greeting, Message
 from .handlers import Caller
 from .keepalive import Due, Keepalive
 from .login import Attempt, Login
 from .outcomes import login_failed
+from .reply import Reply, fail, succeed
 from .transport import Gone, Transport
 
 logger = logging.getLogger("wsclient")

@@ -9,7 +9,7 @@ import pytest
 
 from wsclient import Assets, InvalidRequest
 from wsclient.coinflex.commands import METHODS, Commands
-from wsclient.core.calls import Reply
+from wsclient.core.reply import Reply
 
 XBT, USDT = Assets["XBT"], Assets["USDT"]
 

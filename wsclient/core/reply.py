@@ -1,0 +1,175 @@
+"""Reply: the outcome of one call, now or later."""
+
+import logging
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ..errors import WouldDeadlock
+from .dialect import Message
+
+logger = logging.getLogger("wsclient")
+
+T = TypeVar("T")
+
+_RUNNING = "RUNNING"
+_FINISHED = "FINISHED"
+_CANCELLED = ("CANCELLED", "CANCELLED_AND_NOTIFIED")
+_SETTLED = object()
+
+
+class Reply(Future[T], Generic[T]):
+    """The outcome of one call: a `concurrent.futures.Future` that can also be awaited.
+
+    Its result is the decoded reply. Instead it may raise `CommandError` (the exchange said no), `NotSent`,
+    `OutcomeUnknown`, `AuthenticationError`, and `TimeoutError` from `result(timeout)`, after which it is still
+    pending. On the event thread, where waiting would wait for itself, `result()` and `exception()` raise
+    `WouldDeadlock` unless the outcome is there: add a callback instead.
+
+    A call that has left can't be recalled: `cancel()` succeeds only for one that still waits to be sent.
+
+    request: the message as it is sent, its tag included
+    tag: what the exchange's reply carries
+
+    Most Replies are waited for by one thread or by none. So a waiter here waits on one raw lock, and the Future's
+    Condition, which costs more than all the rest, is made when somebody asks for it: `as_completed` and `wait`,
+    `add_done_callback`, `cancel`. Who asks and who settles meet in one step that can't be divided,
+    `dict.setdefault`: either the condition was there, and is notified, or the state was final before it was made.
+    """
+
+    def __init__(self, request: Message, tag: int, on_event_thread: Callable[[], bool]) -> None:
+        # what Future.__init__ sets, but for the condition
+        self._state = "PENDING"
+        self._result: Any = None
+        self._exception: BaseException | None = None
+        self._waiters: list[Any] = []
+        self._done_callbacks: list[Callable[[Future[T]], object]] = []
+        self.request = request
+        self.tag = tag
+        self.left = False  # whether bytes of it may have left; the transport says so
+        self._gate = threading.Lock()  # held until there is an outcome
+        self._gate.acquire()
+        self._carrier: object | None = None  # the session that it was given to; guarded by the table of calls
+        self._on_event_thread = on_event_thread
+
+    if not TYPE_CHECKING:  # for a type checker it is what Future declares
+
+        @property
+        def _condition(self) -> threading.Condition:
+            condition = self.__dict__.get("lazy_condition")
+            if condition is None:
+                condition = self.__dict__.setdefault("lazy_condition", threading.Condition())
+            # once settled, whoever asks finds the state final under any condition
+            return threading.Condition() if condition is _SETTLED else condition
+
+    def result(self, timeout: float | None = None) -> T:
+        """The reply; waits for it up to `timeout` seconds, or as long as it takes."""
+        self._wait(timeout)
+        if self._exception is not None:
+            try:
+                raise self._exception
+            finally:
+                del self  # the traceback would keep the Reply, and the Reply the traceback
+        return self._result  # type: ignore[no-any-return]
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """The error that ended the call, or None; waits like `result()`."""
+        self._wait(timeout)
+        return self._exception
+
+    def done(self) -> bool:
+        return self._state == _FINISHED or self._state in _CANCELLED
+
+    def running(self) -> bool:
+        return self._state == _RUNNING
+
+    def cancel(self) -> bool:
+        """Withdraws a call that still waits to be sent; False for one that may have left."""
+        if self._state in (_RUNNING, _FINISHED) or not super().cancel():
+            return False
+        try:
+            self._gate.release()
+        except RuntimeError:
+            pass  # it was cancelled before
+        return True
+
+    def set_result(self, result: T) -> None:
+        self._settle(result, None, "add_result")
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        self._settle(None, exception, "add_exception")
+
+    def leaving(self) -> bool:
+        """Marks the call as about to be sent, from when it can't be cancelled; False if it was cancelled."""
+        return self._state == _RUNNING or self.set_running_or_notify_cancel()
+
+    def made_by_waiting_caller(self) -> None:
+        """Marks a new call as about to be sent at once, before anybody else can know it."""
+        self._state = _RUNNING
+
+    def __await__(self) -> Generator[Any, None, T]:
+        import asyncio  # only those who await pay for it
+
+        return asyncio.wrap_future(self).__await__()
+
+    def __repr__(self) -> str:
+        state = "pending" if not self.done() else "cancelled" if self.cancelled() else "done"
+        return f"<Reply to {self.request.get('method')} with tag {self.tag}: {state}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Reply belongs to a live connection and can't be pickled: pickle its result()")
+
+    def _wait(self, timeout: float | None) -> None:
+        if self._state == _FINISHED:
+            return
+        if not self.done() and self._on_event_thread():
+            raise WouldDeadlock(
+                f"the reply to {self.request.get('method')} is read by the event thread, which is this one: "
+                "waiting for it here would never end; use reply.add_done_callback(), or call from another thread"
+            )
+        if not self._gate.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            raise TimeoutError(f"no reply to {self.request.get('method')} within {timeout:g} s, so far")
+        self._gate.release()  # for the next one who waits
+        if self._state in _CANCELLED:
+            raise CancelledError
+
+    def _settle(self, result: Any, exception: BaseException | None, told: str) -> None:
+        if self.done():
+            raise InvalidStateError(f"{self!r} has its outcome already")
+        self._result = result
+        self._exception = exception
+        condition = self.__dict__.get("lazy_condition")
+        if condition is None:
+            self._state = _FINISHED
+            condition = self.__dict__.setdefault("lazy_condition", _SETTLED)
+        if condition is _SETTLED:
+            self._gate.release()
+            return
+        with condition:
+            self._state = _FINISHED
+            for waiter in self._waiters:
+                getattr(waiter, told)(self)
+            condition.notify_all()
+        self._gate.release()
+        self._invoke_callbacks()  # type: ignore[attr-defined]
+
+
+def succeed(reply: Reply[Any], result: Any) -> None:
+    """Ends the call with its reply. For whoever took the call out of the table, and so alone may end it."""
+    _settle(reply, reply.set_result, result)
+
+
+def fail(reply: Reply[Any], error: Exception) -> None:
+    """Ends the call with an error that is its alone. For whoever took the call out of the table."""
+    _settle(reply, reply.set_exception, error)
+
+
+def _settle(reply: Reply[Any], settle: Callable[[Any], None], outcome: Any) -> None:
+    if not reply.leaving():
+        return  # it was cancelled while it waited to be sent
+    try:
+        settle(outcome)
+    except BaseException:
+        # a Future lets what is no Exception through from its callbacks; the event thread has others to serve
+        logger.exception("a callback of %r raised", reply)
