@@ -110,7 +110,8 @@ class Session:
             while self._ending is None:
                 self._turn()
         except OSError as error:
-            self._ending = self._broken(error)
+            # after the Close frames, or after a violation, how TCP ends says nothing new
+            self._ending = self._ending or self._broken(error)
         finally:
             self._transport.close()
         ending = self._ending
