@@ -131,9 +131,12 @@ class Connection(Generic[C]):
             return reply
         reply.made_by_waiting_caller()
         try:
-            self._send(reply, text, private)
+            sent = self._send(reply, text, private)
         except WSClientError as error:
             return self._refused(reply, error, reported=True)
+        if not sent:
+            unsent = NotSent("not sent: the connection ended each time before the call could leave")
+            return self._refused(reply, unsent, reported=False)
         return reply
 
     def log_in(self) -> None:
@@ -152,14 +155,15 @@ class Connection(Generic[C]):
                 self._retire(session)
         raise AuthenticationError("the connection ended each time before the login")
 
-    def _send(self, reply: Reply[Any], text: str, private: bool) -> None:
+    def _send(self, reply: Reply[Any], text: str, private: bool) -> bool:
+        """Connects, logs in and sends; False if no connection lived long enough for the call to leave."""
         for _ in range(_TRIES):
             session = self._open_session()
             try:
                 if private:
                     self._log_in(session)
                 session.send(reply, text)
-                return
+                return True
             except Gone:
                 pass
             except OSError as error:
@@ -170,8 +174,8 @@ class Connection(Generic[C]):
             # Nothing of it left, so that it may go out on another connection, unless its end has told the call.
             self._retire(session)
             if not self._calls.carry(reply, None):
-                return
-        raise NotSent("not sent: the connection ended each time before the call could leave")
+                return True
+        return False
 
     def _log_in(self, session: Session) -> None:
         attempt = session.login.begin(waits=True)
@@ -340,12 +344,14 @@ class Connection(Generic[C]):
             ending = Ending(TransportError(f"the event thread failed: {error!r}"))
         self._retire(session)
         cause = ending.error or (stopped() if self._stopped else closed(self.endpoint.safe_url, ending.code))
-        session.login.lost(cause)
+        hurt = session.login.lost(cause)
         # those that waited for the login lost it; the others go out on the next connection
         self._fail_queue(lambda call: login_failed(cause) if call.private else None)
-        if ending.error is not None and not self._stopped:
-            self._caller.error(ending.error)
-        for reply in self._calls.lost(session):
+        lost = self._calls.lost(session)
+        # an agreed close is an error too where it took somebody's call or login with it
+        if (ending.error is not None or hurt or lost) and not self._stopped:
+            self._caller.error(cause)
+        for reply in lost:
             fail(reply, outcome_unknown(cause) if reply.left else not_sent(cause))
         self._caller.closed(ending.code, ending.reason)
 

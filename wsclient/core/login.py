@@ -132,16 +132,18 @@ class Login:
                 self._state = LoginState.OUT if error is not None else LoginState.IN
         return True
 
-    def lost(self, error: WSClientError) -> None:
-        """The session ended, and with it an attempt under way."""
+    def lost(self, error: WSClientError) -> bool:
+        """The session ended, and with it an attempt under way: whether there was one."""
         with self._lock:
             self._state = LoginState.LOST
             attempt = self._attempt
-        self._end(attempt, login_failed(error))
+        return self._end(attempt, login_failed(error))
 
-    def _end(self, attempt: Attempt | None, error: WSClientError) -> None:
-        if attempt is not None and self.settle(attempt, error):
-            attempt.end(error)
+    def _end(self, attempt: Attempt | None, error: WSClientError) -> bool:
+        if attempt is None or not self.settle(attempt, error):
+            return False
+        attempt.end(error)
+        return True
 
     def deadline(self) -> float | None:
         """When the step under way must have ended."""
