@@ -1,11 +1,11 @@
 """One open socket, read and written in bulk. It moves frames, and doesn't ask what they say.
 
-The socket never blocks. One thread, the event thread, reads. Any thread sends: its frame joins the outbox, and
-whoever finds nobody writing writes all that is there, its own and others' frames, with one call. So frames never
-interleave, many threads' sends cost one system call, and nobody waits for a lock while another one writes.
+The socket never blocks. One thread at a time reads: the event thread, or a caller who borrowed its turn. Any thread
+sends: its frame joins the outbox, and whoever finds nobody writing writes all that is there, its own and others'
+frames, with one call. So frames never interleave, many threads' sends cost one system call, and nobody waits for a
+lock while another one writes.
 """
 
-import select
 import socket
 import ssl
 import threading
@@ -15,9 +15,13 @@ from typing import Protocol
 
 from . import frames
 from .connect import shut
+from .deflate import Deflater
+from .turns import Turns, ready
 
 _READ = 65536
 _OUTBOX = 1 << 20  # bytes: with more than this in the outbox, senders wait for it to shrink
+
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Freight(Protocol):
@@ -34,19 +38,28 @@ class Transport:
     """An open socket after the opening handshake.
 
     timeout: seconds that a sender waits for the peer to read; then the connection is lost, since a frame of which
-    a part is written can't be taken back.
+        a part is written can't be taken back
+    deflater: for compressing messages, where that was agreed on
     """
 
-    def __init__(self, sock: socket.socket, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        timeout: float,
+        deflater: Deflater | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         sock.setblocking(False)
         self._socket = sock
         self._timeout = timeout
+        self._deflater = deflater
         self._clock = clock
+        self.turns = Turns(sock)
         # OpenSSL's object isn't safe for two threads at once. Calls on it never block, so this is held briefly.
         self._tls = threading.Lock() if isinstance(sock, ssl.SSLSocket) else None
-        self._more = False  # TLS may hold decrypted bytes that select doesn't see
-        # guards what follows; signalled when the outbox shrinks or the writer leaves
-        self._changed = threading.Condition(threading.Lock())
+        self._more = False  # TLS may hold decrypted bytes that the socket beneath doesn't show; the reader's
+        self._lock = threading.Lock()  # guards what follows
+        self._changed = threading.Condition(self._lock)  # the outbox shrank, or the writer left
         self._outbox: list[tuple[bytes, Freight | None]] = []
         self._waiting = 0  # bytes in the outbox
         self._partial = b""  # the rest of a batch that the socket didn't take
@@ -57,26 +70,26 @@ class Transport:
         self._closed = False
         self.error: Exception | None = None  # what broke the connection while sending, if something did
 
-    # -- reading: the event thread only
+    # -- reading: whoever's turn it is
 
     def wait(self, timeout: float | None) -> bool:
-        """Waits for something to read, for `timeout` seconds at most; sends on what waits to be sent."""
+        """As the event thread: waits for something to read on its turn, or for the bell; sends what has to wait.
+
+        timeout: seconds; None for ever. False says that there is nothing to read.
+        """
         if self._more:
             return True
-        until = None if timeout is None else self._clock() + timeout
-        while True:
-            stalled = self._stalled
-            deadline = until if stalled is None else min(stalled, until if until is not None else stalled)
-            readable, writable = _ready(self._socket, stalled is not None, deadline, self._clock)
-            if writable:
-                self.flush()
-            elif stalled is not None and self._clock() >= stalled:
-                self._break(TimeoutError(f"the peer read nothing for {self._timeout:g} s"))
-                return True
-            if readable:
-                return True
-            if not writable:
-                return False
+        stalled = self._stalled
+        if stalled is None:
+            return self.turns.wait(timeout, False)[0]
+        left = max(0.0, stalled - self._clock())
+        readable, writable = self.turns.wait(left if timeout is None else min(left, timeout), True)
+        if writable:
+            self.flush()
+        elif self._clock() >= stalled:
+            self._break(TimeoutError(f"the peer read nothing for {self._timeout:g} s"))
+            return True
+        return readable
 
     def receive(self) -> bytes | None:
         """The bytes that are there; empty at the end of the stream; None if there are none yet."""
@@ -85,13 +98,18 @@ class Transport:
                 return self._socket.recv(_READ)
             with self._tls:
                 data = self._socket.recv(_READ)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except _WOULD_BLOCK:
             self._more = False
             return None
         except ssl.SSLEOFError:
             return b""
         self._more = bool(data)
         return data
+
+    @property
+    def more(self) -> bool:
+        """Whether there may be more to read that the socket beneath doesn't show."""
+        return self._more
 
     # -- writing: any thread
 
@@ -102,70 +120,85 @@ class Transport:
         Raises `Gone` if nothing of it left, and `OSError` if the connection broke under it: then `freight.left`
         tells. After a Close frame everything is `Gone` (RFC 6455, section 5.5.1).
         """
-        frame = frames.encode(opcode, payload)
-        with self._changed:
+        if self._deflater is None or opcode >= frames.CLOSE:
+            frame = frames.encode(opcode, payload)
+        else:
+            frame = b""  # compressed below, in the order of the wire
+        with self._lock:
             if wait and self._waiting > _OUTBOX:
                 self._changed.wait_for(lambda: self._waiting <= _OUTBOX or self._closed, self._timeout)
-            closed = self._closed or self._finished
+            gone = self._closed or self._finished
+            full = self._waiting > _OUTBOX and not gone
             if opcode == frames.CLOSE:
                 self._finished = True
-            full = self._waiting > _OUTBOX and not closed
-            if not (full or closed):
-                self._outbox.append((frame, freight))
-                self._waiting += len(frame)
+            if not (gone or full):
+                frame = frame or self._compressed(opcode, payload)
+                if self._writing or self._partial:
+                    self._outbox.append((frame, freight))
+                    self._waiting += len(frame)
+                    frame = b""
                 if self._writing:
                     return
                 self._writing = True
         if full:
             self._break(TimeoutError("the peer doesn't read what is sent"))
-        if full or closed:
+        if gone or full:
             raise Gone
-        self._write(wait)
+        self._write(frame, freight, wait)
 
     def flush(self) -> None:
         """Writes what waits, as far as the socket takes it now."""
-        with self._changed:
+        with self._lock:
             if self._writing or self._closed:
                 return
             self._writing = True
         try:
-            self._write(wait=False)
+            self._write(b"", None, wait=False)
         except OSError:
             pass  # `error` has it; the reader meets the end of the stream next
 
-    def _write(self, wait: bool) -> None:
-        """As the one writer: until nothing is left, or (without `wait`) the socket takes no more."""
+    def _compressed(self, opcode: int, payload: bytes) -> bytes:
+        assert self._deflater is not None
+        data = self._deflater.deflate(payload)
+        if data is None:
+            return frames.encode(opcode, payload)
+        return frames.encode(opcode, data, compressed=True)
+
+    def _write(self, frame: bytes, freight: Freight | None, wait: bool) -> None:
+        """As the one writer: writes this frame, then what others have left in the outbox meanwhile.
+
+        Ends when nothing is left, or (without `wait`) when the socket takes no more.
+        """
+        batch = frame
+        on_board: list[tuple[int, Freight]] = [(0, freight)] if freight is not None else []
         try:
             while True:
-                with self._changed:
-                    if self._closed or not (self._partial or self._outbox):
+                sent = self._write_batch(batch, on_board, wait) if batch else 0
+                with self._lock:
+                    if sent != len(batch):  # without `wait`: the socket is full
+                        self._partial = batch[sent:]
+                        self._partial_freight = [(at - sent, one) for at, one in on_board if at >= sent]
+                        self._waiting += len(self._partial)
+                        if sent or self._stalled is None:
+                            self._stalled = self._clock() + self._timeout
                         self._writing = False
                         self._changed.notify_all()
                         return
-                    batch, freight = self._next_batch()
-                sent = self._write_batch(batch, freight, wait)
-                with self._changed:
-                    self._waiting -= sent
-                    self._partial = batch[sent:]
-                    if sent or not self._partial:
+                    if batch:
                         self._stalled = None
-                    if self._partial and self._stalled is None:
-                        self._stalled = self._clock() + self._timeout
-                    self._partial_freight = [(at - sent, one) for at, one in freight if at >= sent]
-                    if self._waiting <= _OUTBOX:
-                        self._changed.notify_all()
-                    if self._partial and not wait:
+                    if self._closed or not (self._outbox or self._partial):
                         self._writing = False
                         self._changed.notify_all()
                         return
+                    batch, on_board = self._next_batch()
         except OSError as error:
-            with self._changed:
+            with self._lock:
                 self._writing = False
             self._break(error)
             raise
 
     def _next_batch(self) -> tuple[bytes, list[tuple[int, Freight]]]:
-        """All that waits, as one piece, and where in it each frame begins."""
+        """Takes all that waits, as one piece, and where in it each frame begins."""
         freight = self._partial_freight
         pieces = [self._partial]
         at = len(self._partial)
@@ -175,6 +208,9 @@ class Transport:
             pieces.append(frame)
             at += len(frame)
         self._outbox = []
+        self._partial, self._partial_freight = b"", []
+        self._waiting = 0
+        self._changed.notify_all()
         return b"".join(pieces), freight
 
     def _write_batch(self, batch: bytes, freight: list[tuple[int, Freight]], wait: bool) -> int:
@@ -187,15 +223,18 @@ class Transport:
         sent = 0
         deadline = None
         try:
-            while sent < len(batch):
+            while True:
                 try:
                     sent += self._send_some(batch, sent)
+                    if sent == len(batch):
+                        return sent
                     deadline = None
-                except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                except _WOULD_BLOCK:
                     if not wait:
                         break
                     deadline = deadline or self._clock() + self._timeout
-                    if not _ready(self._socket, True, deadline, self._clock, read=False)[1]:
+                    left = deadline - self._clock()
+                    if left <= 0 or not ready(self._socket, left, read=False, write=True)[1]:
                         raise TimeoutError(f"the peer read nothing for {self._timeout:g} s") from None
         except OSError:
             # TLS may have put a part of what it was given on the wire before it failed
@@ -218,42 +257,21 @@ class Transport:
     # -- ending
 
     def _break(self, error: Exception) -> None:
-        with self._changed:
+        with self._lock:
             self.error = self.error or error
         self.shut()
 
     def shut(self) -> None:
         """Ends the connection for every thread: the reader meets the end of the stream, senders get `Gone`."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._changed.notify_all()
         shut(self._socket)
 
     def close(self) -> None:
-        """Shuts, waits until nobody writes any more, so that what left is known, and frees the descriptor."""
+        """Shuts, waits until nobody reads or writes any more, so that what left is known, and frees it all."""
         self.shut()
-        with self._changed:
+        self.turns.close(self._timeout)
+        with self._lock:
             self._changed.wait_for(lambda: not self._writing, self._timeout)
         self._socket.close()
-
-
-def _ready(
-    sock: socket.socket,
-    write: bool,
-    deadline: float | None,
-    clock: Callable[[], float],
-    read: bool = True,
-) -> tuple[bool, bool]:
-    """Whether the socket can be read and written, waiting until the deadline at most."""
-    timeout = None if deadline is None else max(0.0, deadline - clock())
-    if sock.fileno() < 0:
-        return True, True  # closed: the next call on it says so
-    if not hasattr(select, "poll"):
-        reads, writes, broken = select.select([sock] if read else [], [sock] if write else [], [sock], timeout)
-        return bool(reads or broken), bool(writes or broken)
-    poll = select.poll()
-    poll.register(sock, (select.POLLIN if read else 0) | (select.POLLOUT if write else 0))
-    for _, event in poll.poll(None if timeout is None else timeout * 1000):
-        ended = bool(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL))
-        return read and (ended or bool(event & select.POLLIN)), write and (ended or bool(event & select.POLLOUT))
-    return False, False

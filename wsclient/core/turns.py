@@ -1,0 +1,129 @@
+"""Whose turn it is to read: the event thread's, which sleeps on the socket, or for a moment a lone caller's.
+
+A caller who alone waits for a reply would be woken by the event thread, which was woken by the socket: two switches
+of threads where one suffices. So such a caller may borrow the reading. Borrowing takes the socket out of what the
+event thread sleeps on, without waking it; giving back puts it in again. What the borrower reads and isn't his he
+leaves in the inbox, and rings.
+
+This needs epoll (a sleeping `poll` can't be told to look away). Elsewhere `borrow()` always says no.
+"""
+
+import os
+import select
+import socket
+import threading
+from collections import deque
+from typing import Any
+
+_CAN_BORROW = hasattr(select, "epoll") and hasattr(os, "eventfd")
+
+
+class Turns:
+    """For one socket. `wait`, `inbox` as a whole and `close` are the event thread's; the rest is any thread's."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self.inbox: deque[Any] = deque()  # appended by a borrower, taken by the event thread
+        self._changed = threading.Condition(threading.Lock())  # guards what follows
+        self._sleeping = False
+        self._borrowed = False
+        self._closed = False
+        if _CAN_BORROW:
+            self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._epoll = select.epoll()
+            self._epoll.register(self._bell, select.EPOLLIN)
+            self._epoll.register(sock, select.EPOLLIN)
+            self._interest = select.EPOLLIN  # the event thread's; a borrower sets it to nothing and back
+            self._fd = sock.fileno()
+            self._poll = select.poll()  # the borrower's
+            self._poll.register(sock, select.POLLIN)
+
+    def wait(self, timeout: float | None, write: bool) -> tuple[bool, bool]:
+        """Sleeps until the socket can be read (on our turn), or written (if asked for), or the bell rings.
+
+        timeout: seconds; None for ever
+        """
+        if not _CAN_BORROW:
+            return ready(self._socket, timeout, write=write)
+        with self._changed:
+            if self._closed or self.inbox:
+                return False, False
+            interest = select.EPOLLIN | (select.EPOLLOUT if write else 0)
+            if interest != self._interest:
+                self._interest = interest
+                if not self._borrowed:
+                    self._epoll.modify(self._fd, interest)
+            self._sleeping = True
+        events = self._epoll.poll(timeout)
+        with self._changed:
+            self._sleeping = False
+            borrowed = self._borrowed
+        readable = writable = False
+        for fd, event in events:
+            if fd == self._bell:
+                os.eventfd_read(self._bell)
+            elif not borrowed:
+                ended = event & (select.EPOLLHUP | select.EPOLLERR)
+                readable = bool(event & select.EPOLLIN or ended)
+                writable = bool(event & select.EPOLLOUT or ended)
+        return readable, writable
+
+    def borrow(self) -> bool:
+        """Takes the reading over from the sleeping event thread; False where it is awake, or others have it."""
+        if not _CAN_BORROW:
+            return False
+        with self._changed:
+            if not self._sleeping or self._borrowed or self._closed or self.inbox:
+                return False
+            self._borrowed = True
+            # under the lock, so that it can't meet the event thread's own change of the same; it never blocks
+            self._epoll.modify(self._fd, 0)
+        return True
+
+    def await_data(self, timeout: float | None) -> bool:
+        """As the borrower: sleeps until there is something to read; False after `timeout` seconds."""
+        return bool(self._poll.poll(None if timeout is None else timeout * 1000))
+
+    def give_back(self, ring: bool) -> None:
+        """Ends the borrowing. ring: whether the event thread has something to do, in the inbox or elsewhere."""
+        with self._changed:
+            self._borrowed = False
+            if self._closed:
+                self._changed.notify_all()
+                return
+            self._epoll.modify(self._fd, self._interest)
+            if ring or self.inbox:
+                os.eventfd_write(self._bell, 1)
+
+    def ring(self) -> None:
+        """Wakes the event thread."""
+        if _CAN_BORROW:
+            with self._changed:
+                if not self._closed:
+                    os.eventfd_write(self._bell, 1)
+
+    def close(self, timeout: float) -> None:
+        """Ends all borrowing, after the socket was shut so that a borrower comes back, and frees what it holds."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._changed.wait_for(lambda: not self._borrowed, timeout)
+            if _CAN_BORROW:
+                self._epoll.close()
+                os.close(self._bell)
+
+
+def ready(sock: socket.socket, timeout: float | None, *, read: bool = True, write: bool = False) -> tuple[bool, bool]:
+    """Whether a socket can be read and written, waiting for `timeout` seconds at most."""
+    if sock.fileno() < 0:
+        return True, True  # closed: the next call on it says so
+    if not hasattr(select, "poll"):
+        reads, writes, broken = select.select([sock] if read else [], [sock] if write else [], [sock], timeout)
+        return bool(reads or broken), bool(writes or broken)
+    poll = select.poll()
+    poll.register(sock, (select.POLLIN if read else 0) | (select.POLLOUT if write else 0))
+    for _, event in poll.poll(None if timeout is None else timeout * 1000):
+        ended = bool(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL))
+        return read and (ended or bool(event & select.POLLIN)), write and (ended or bool(event & select.POLLOUT))
+    return False, False
