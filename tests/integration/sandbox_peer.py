@@ -13,6 +13,7 @@ from typing import Any, Self
 import ecdsa
 from ecdsa.curves import Curve
 from ecdsa.ellipticcurve import CurveFp, PointJacobi
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from wsclient.coinflex import curve
@@ -111,6 +112,14 @@ class Peer:
         self.done("EstimateMarketOrder", base=XBT, counter=USDT, quantity=1)
         notices, self.notices = self.notices, []
         return notices
+
+    def ended(self) -> ConnectionClosed:
+        """How the connection ends; what is said before that is kept in `notices`."""
+        try:
+            while True:
+                self.notices.append(self.recv())
+        except ConnectionClosed as closed:
+            return closed
 
     def log_in(self, user: User) -> Self:
         welcome = self.recv()

@@ -46,15 +46,6 @@ def peer(exchange: Sandbox) -> Iterator[Peer]:
         yield peer
 
 
-def ended(peer: Peer) -> ConnectionClosed:
-    """How the connection ends; what is said before that is kept in `notices`."""
-    try:
-        while True:
-            peer.notices.append(peer.recv())
-    except ConnectionClosed as closed:
-        return closed
-
-
 def ask_to_place(peer: Peer) -> int:
     return peer.ask("PlaceOrder", base=XBT, counter=USDT, quantity=5000, price=PRICE)
 
@@ -110,7 +101,7 @@ def test_a_connection_is_dropped_before_or_after_the_command_or_the_reply(
 ) -> None:
     exchange.faults.add(Drop(method="PlaceOrder", when=when))  # type: ignore[arg-type]
     ask_to_place(peer)
-    closed = ended(peer)
+    closed = peer.ended()
     assert closed.rcvd is None
     assert len([message for message in peer.notices if "error_code" in message]) == answered
     assert open_orders(exchange) == placed
@@ -126,7 +117,7 @@ def test_what_was_sent_behind_a_dropped_command_never_runs(exchange: Sandbox, pe
             ask_to_place(peer)
     except ConnectionClosed:
         pass
-    ended(peer)
+    peer.ended()
     exchange.ledger.wait_for(lambda ledger: ledger.closure(session))
     assert len(exchange.ledger.commands("PlaceOrder")) == before
 
@@ -134,7 +125,7 @@ def test_what_was_sent_behind_a_dropped_command_never_runs(exchange: Sandbox, pe
 def test_a_connection_is_closed_with_the_code_that_was_asked_for(exchange: Sandbox, peer: Peer) -> None:
     exchange.faults.add(Drop(code=4711, reason="tired"))
     peer.ask("GetOrders")
-    closed = ended(peer)
+    closed = peer.ended()
     assert closed.rcvd is not None
     assert (closed.rcvd.code, closed.rcvd.reason) == (4711, "tired")
 
@@ -142,7 +133,7 @@ def test_a_connection_is_closed_with_the_code_that_was_asked_for(exchange: Sandb
 def test_a_connection_is_cut_in_the_middle_of_a_frame(exchange: Sandbox, peer: Peer) -> None:
     exchange.faults.add(CutFrame(method="GetBalances"))
     peer.ask("GetBalances")
-    assert isinstance(ended(peer), ConnectionClosedError)
+    assert isinstance(peer.ended(), ConnectionClosedError)
     assert len(exchange.ledger.executed("GetBalances")) == 1
 
 
@@ -197,7 +188,7 @@ def test_garbage_comes_before_a_reply_or_in_its_place(exchange: Sandbox, peer: P
 def test_raw_garbage_breaks_the_protocol(exchange: Sandbox, peer: Peer) -> None:
     exchange.faults.add(Garbage(payload=b"\xff\xff\xff\xff", raw=True))
     peer.ask("GetOrders")
-    closed = ended(peer)
+    closed = peer.ended()
     assert closed.sent is not None
     assert closed.sent.code == 1002
     assert isinstance(closed.__cause__, ProtocolError)
@@ -227,7 +218,7 @@ def test_a_welcome_is_withheld_altered_or_comes_twice(exchange: Sandbox) -> None
     with guest(exchange) as peer:
         assert peer.websocket.recv(timeout=5) == "hello"
     with guest(exchange) as peer:
-        assert ended(peer).rcvd is None
+        assert peer.ended().rcvd is None
         assert len(peer.notices) == 1
     with guest(exchange) as peer:
         peer.log_in(exchange.users[0])
