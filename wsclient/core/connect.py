@@ -140,7 +140,7 @@ def _attempt(endpoint: Endpoint, url: str, abort: Abort) -> socket.socket | str:
         )
         _check_response(ws.getheaders() or {}, key)
     except Exception as error:  # whatever a resolver, a proxy or TLS raises: told as one error, not swallowed
-        ws.shutdown()  # type: ignore[no-untyped-call]
+        ws.discard()
         response = ws.handshake_response
         if response is not None and response.status in _REDIRECTS:
             return str(response.headers.get("location") or "")
@@ -181,6 +181,12 @@ class _WebSocket(websocket.WebSocket):
             return
         self._abort.watch(sock)
         self._bounded = _BoundedSocket(sock, time.monotonic() + self._timeout)
+
+    def discard(self) -> None:
+        """Closes what there is. The library's own shutdown() looks for a real socket's private parts first."""
+        if self._bounded is not None:
+            self._bounded.close()
+            self._bounded = None
 
 
 class _BoundedSocket:
