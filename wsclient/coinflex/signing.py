@@ -60,7 +60,11 @@ class Credentials:
 
 def private_key(user_id: int, passphrase: str) -> int:
     """The account's private key, 224 bits."""
-    secret = user_id.to_bytes(8, "big") + passphrase.encode()
+    try:
+        text = passphrase.encode()
+    except UnicodeEncodeError:  # it would carry the passphrase along
+        raise InvalidRequest("the passphrase can't be written as UTF-8") from None
+    secret = user_id.to_bytes(8, "big") + text
     return int.from_bytes(hashlib.sha224(secret).digest(), "big")
 
 
