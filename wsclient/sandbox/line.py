@@ -1,8 +1,8 @@
 """One connection to the sandbox: what can be said over it, and the ways in which it can end.
 
-The bytes are moved by the `websockets` package. Sending never waits: it hands a frame to the transport, and a
-consumer so slow that `max_backlog` bytes wait for it is dropped. A client that sends faster than it reads the
-replies is not: its commands wait (`writable`) until it has caught up.
+The bytes are moved by the `websockets` package. Sending never waits: what is sent within one turn of the event
+loop leaves in one write, and a consumer so slow that `max_backlog` bytes wait for it is dropped. A client that
+sends faster than it reads the replies is not: its commands wait (`writable`) until it has caught up.
 """
 
 import asyncio
@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from websockets.asyncio.server import Server, ServerConnection, broadcast
+from websockets.asyncio.server import Server, ServerConnection
 from websockets.frames import CloseCode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+MOST_UNWRITTEN: Final = 64 * 1024
+"""How much (bytes) may be kept for the one write at the end of the event loop's turn."""
 CLOSE_TIMEOUT: Final = 2.0
 """How long (seconds) a client may take to answer a Close frame before its connection is cut."""
 
@@ -88,6 +90,7 @@ class Line:
         """What faults remember about this connection, each under a key of its own."""
         self.last_said = connection.last_heard
         self._max_backlog = max_backlog
+        self._unwritten = 0
         self._closing: asyncio.Task[None] | None = None
 
     def send(self, message: str | bytes) -> bool:
@@ -104,39 +107,60 @@ class Line:
         connection = self.connection
         if self.ended or self.silent or connection.protocol.state is not State.OPEN:
             return False
-        broadcast((connection,), message, text=text)
+        if text:
+            connection.protocol.send_text(message)
+        else:
+            connection.protocol.send_binary(message)
+        if not self._unwritten:
+            connection.loop.call_soon(self.flush)
+        self._unwritten += len(message) + 1
+        if self._unwritten > MOST_UNWRITTEN:
+            self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Write what was sent since the last time, in one piece."""
+        if not self._unwritten:
+            return
+        self._unwritten = 0
+        connection = self.connection
+        if connection.transport.is_closing():
+            return
+        connection.transport.write(b"".join(connection.protocol.data_to_send()))
         self.last_said = connection.loop.time()
         if connection.transport.get_write_buffer_size() > self._max_backlog:
             self.close(CloseCode.POLICY_VIOLATION, "too slow: too many messages were waiting")
-        return True
 
     def write_raw(self, octets: bytes) -> bool:
         """Put bytes on the socket that no WebSocket library would put there."""
+        self.flush()
         if self.ended or self.silent or self.connection.transport.is_closing():
             return False
         self.connection.transport.write(octets)
-        self.last_said = self.connection.loop.time()
         return True
 
     def abort(self) -> None:
         """Cut the connection without a Close frame."""
+        self.flush()
         self.ended = True
         self.connection.transport.abort()
+
+    def hang_up(self) -> None:
+        """End the TCP connection after what was sent has left, without a Close frame."""
+        self.flush()
+        self.ended = True
+        self.connection.transport.close()
 
     def close(self, code: int, reason: str = "") -> None:
         """End the connection with a Close frame; a client that doesn't answer it in time is cut off."""
         if self.ended:
             return
         self.ended = True
+        self.flush()
         connection = self.connection
         # the closing handshake of `websockets` may wait for a full buffer first, and that without a limit
         connection.loop.call_later(CLOSE_TIMEOUT, connection.transport.abort)
         self._closing = connection.loop.create_task(connection.close(code, reason))
-
-    def hang_up(self) -> None:
-        """End the TCP connection after what was sent has left, without a Close frame."""
-        self.ended = True
-        self.connection.transport.close()
 
     def fall_silent(self, *, answer_pings: bool) -> None:
         """Say nothing more; without `answer_pings` don't even listen, as if the cable were cut."""
