@@ -17,6 +17,7 @@ _RUNNING = "RUNNING"
 _FINISHED = "FINISHED"
 _CANCELLED = ("CANCELLED", "CANCELLED_AND_NOTIFIED")
 _SETTLED = object()
+_making_one = threading.Lock()
 
 
 class Reply(Future[T], Generic[T]):
@@ -60,8 +61,14 @@ class Reply(Future[T], Generic[T]):
             condition = self.__dict__.get("lazy_condition")
             if condition is None:
                 condition = self.__dict__.setdefault("lazy_condition", threading.Condition())
-            # once settled, whoever asks finds the state final under any condition
-            return threading.Condition() if condition is _SETTLED else condition
+            # once settled, whoever asks finds the state final under any condition; but it must stay the same one,
+            # since `wait` and `as_completed` acquire and release it in two steps
+            if condition is _SETTLED:
+                with _making_one:
+                    condition = self.__dict__["lazy_condition"]
+                    if condition is _SETTLED:
+                        condition = self.__dict__["lazy_condition"] = threading.Condition()
+            return condition
 
     def result(self, timeout: float | None = None) -> T:
         """The reply; waits for it up to `timeout` seconds, or as long as it takes."""
