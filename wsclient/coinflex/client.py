@@ -1,10 +1,12 @@
 """WSClient: CoinFLEX's WebSocket API as a local object."""
 
+import json
 import ssl
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+from ..core.codec import Codec
 from ..core.connect import Endpoint, check_seconds
 from ..core.connection import Connection, State
 from ..core.handlers import Handlers
@@ -34,7 +36,11 @@ class WSClient(Commands):
         used for a loopback host. SOCKS needs the extra `wsclient[socks]`
     ssl_context: instead of the default one, for a certificate authority of your own or a client certificate
     ping_interval: seconds of silence before a Ping is sent
-    max_message_size: bytes; a larger message fails the connection
+    max_message_size: bytes, inflated too; a larger message fails the connection
+    compression: "deflate" offers permessage-deflate (RFC 7692). It is off by default, as it is in the clients that
+        people come from: exchanges' messages are small, inflating them costs more time than the network saves on
+        all but slow lines, and each connection holds two windows of 32 KiB and more
+    json_loads, json_dumps: another JSON library's, orjson.loads and orjson.dumps for instance
 
     Handlers run on the event thread. There a call never waits: a private one before the login is queued behind it,
     and waiting for a Reply raises `WouldDeadlock`. Errors are described in `wsclient.errors`.
@@ -56,14 +62,23 @@ class WSClient(Commands):
         ssl_context: ssl.SSLContext | None = None,
         ping_interval: float = 45.0,
         max_message_size: int = 16 * 1024 * 1024,
+        compression: Literal["deflate"] | None = None,
+        json_loads: Callable[[str], Any] = json.loads,
+        json_dumps: Callable[[dict[str, Any]], str | bytes] | None = None,
     ) -> None:
         if isinstance(max_message_size, bool) or not isinstance(max_message_size, int) or max_message_size < 1:
             raise InvalidRequest(f"max_message_size is a positive number of bytes, not {max_message_size!r}")
         check_seconds("ping_interval", ping_interval)
         handlers = Handlers(msg_handler, err_handler, open_handler, close_handler, ping_handler, pong_handler)
-        endpoint = Endpoint(url, socket_timeout, insecure_ssl, ssl_context, proxy)
+        endpoint = Endpoint(url, socket_timeout, insecure_ssl, ssl_context, proxy, compression)
         self._connection: Connection[WSClient] = Connection(
-            self, endpoint, CoinFLEX(), handlers, ping_interval=ping_interval, max_message_size=max_message_size
+            self,
+            endpoint,
+            CoinFLEX(),
+            handlers,
+            ping_interval=ping_interval,
+            max_message_size=max_message_size,
+            codec=Codec(json_loads) if json_dumps is None else Codec(json_loads, json_dumps),
         )
 
     def set_auth_data(self, user_id: int, cookie: str, passphrase: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import InvalidRequest
 from .dialect import Message
-from .reply import Reply
+from .reply import Carrier, Reply
 
 
 class Calls:
@@ -14,54 +14,51 @@ class Calls:
 
     def __init__(self, on_event_thread: Callable[[], bool]) -> None:
         self._on_event_thread = on_event_thread
-        self._lock = threading.Lock()  # guards what follows, and each Reply's _carrier
-        self._by_tag: dict[int, Reply[Any]] = {}
+        self._lock = threading.Lock()  # guards what follows, and each Reply's carrier
+        self.waiting: dict[int, Reply[Any]] = {}  # by tag; for others to ask whether it is empty, and no more
         self._next = 1
-
-    def __len__(self) -> int:
-        return len(self._by_tag)
 
     def add(self, tag: int | None, build: Callable[[int], Message]) -> Reply[Any]:
         """A new call. `tag` is the caller's choice; None takes the next free one of 1, 2, 3 …"""
         with self._lock:
             if tag is None:
-                while self._next in self._by_tag:
+                while self._next in self.waiting:
                     self._next += 1
                 tag = self._next
                 self._next += 1
-            elif tag in self._by_tag:
+            elif tag in self.waiting:
                 raise InvalidRequest(f"the tag {tag} is in use by a call that still waits for its reply")
             reply = Reply[Any](build(tag), tag, self._on_event_thread)
-            self._by_tag[tag] = reply
+            self.waiting[tag] = reply
             return reply
 
     def drop(self, reply: Reply[Any]) -> bool:
         """Takes the call out; False if it was out already, and so its outcome is another one's to tell."""
         with self._lock:
-            if self._by_tag.get(reply.tag) is not reply:
+            if self.waiting.get(reply.tag) is not reply:
                 return False
-            del self._by_tag[reply.tag]
+            del self.waiting[reply.tag]
             return True
 
-    def carry(self, reply: Reply[Any], session: object | None) -> bool:
+    def carry(self, reply: Reply[Any], session: Carrier | None) -> bool:
         """Notes on which session the call is sent, before it is; False if the call has ended meanwhile."""
         with self._lock:
-            reply._carrier = session
-            return self._by_tag.get(reply.tag) is reply
+            reply.carrier = session
+            return self.waiting.get(reply.tag) is reply
 
     def answered(self, tag: int, session: object) -> Reply[Any] | None:
         """Takes out the call that a reply on this session answers; None if nothing was asked with this tag."""
         with self._lock:
-            reply = self._by_tag.get(tag)
-            if reply is None or reply._carrier is not session:
+            reply = self.waiting.get(tag)
+            if reply is None or reply.carrier is not session:
                 return None
-            del self._by_tag[tag]
+            del self.waiting[tag]
             return reply
 
     def lost(self, session: object) -> list[Reply[Any]]:
         """Takes out the calls that were given to this session."""
         with self._lock:
-            replies = [reply for reply in self._by_tag.values() if reply._carrier is session]
+            replies = [reply for reply in self.waiting.values() if reply.carrier is session]
             for reply in replies:
-                del self._by_tag[reply.tag]
+                del self.waiting[reply.tag]
             return replies

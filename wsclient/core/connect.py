@@ -15,13 +15,13 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult
 
 import websocket
 
 from ..errors import InvalidRequest, ProtocolError, TransportError
-from . import proxies, urls
+from . import deflate, proxies, urls
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MAX_RESPONSE = 65536
@@ -55,12 +55,15 @@ class Endpoint:
     insecure_ssl: bool = False
     ssl_context: ssl.SSLContext | None = None
     proxy: str | None = field(default=None, repr=False)
+    compression: str | None = None
 
     def __post_init__(self) -> None:
         urls.split(self.url)
         if self.proxy is not None:
             proxies.split(self.proxy)
         check_seconds("socket_timeout", self.timeout)
+        if self.compression not in (None, "deflate"):
+            raise InvalidRequest(f'compression is None or "deflate", not {self.compression!r}')
 
     @cached_property
     def safe_url(self) -> str:
@@ -77,6 +80,13 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"Endpoint({self.safe_url!r})"
+
+
+class Opened(NamedTuple):
+    """An open connection: its socket, and what was agreed on for compressing, if that was."""
+
+    socket: socket.socket
+    compression: deflate.Parameters | None
 
 
 class Abort:
@@ -108,7 +118,7 @@ class Abort:
         return self._wanted
 
 
-def open_socket(endpoint: Endpoint, abort: Abort) -> socket.socket:
+def open_socket(endpoint: Endpoint, abort: Abort) -> Opened:
     """Connects and shakes hands. Raises `TransportError` or `ProtocolError`; leaves no socket behind then."""
     url = endpoint.url
     for _ in range(_MAX_REDIRECTS + 1):
@@ -121,12 +131,14 @@ def open_socket(endpoint: Endpoint, abort: Abort) -> socket.socket:
     raise TransportError(f"{endpoint.safe_url} redirected more than {_MAX_REDIRECTS} times")
 
 
-def _attempt(endpoint: Endpoint, url: str, abort: Abort) -> socket.socket | str:
+def _attempt(endpoint: Endpoint, url: str, abort: Abort) -> Opened | str:
     """The open socket, or where the server sends us instead."""
     parts = urls.split(url)
     ws = _WebSocket(endpoint.timeout, abort, _tls_options(endpoint, parts))
     key = base64.b64encode(secrets.token_bytes(16)).decode()
     headers = {"Sec-WebSocket-Key": key, "Sec-WebSocket-Version": "13"}
+    if endpoint.compression:
+        headers["Sec-WebSocket-Extensions"] = deflate.OFFER
     if url == endpoint.url:  # a redirect's target isn't told who we are
         headers |= urls.authorization(parts)
     try:
@@ -138,7 +150,7 @@ def _attempt(endpoint: Endpoint, url: str, abort: Abort) -> socket.socket | str:
             header=headers,
             **proxies.options(endpoint.proxy, parts, endpoint.timeout),
         )
-        _check_response(ws.getheaders() or {}, key)
+        agreed = _check_response(ws.getheaders() or {}, key, endpoint.compression is not None)
     except Exception as error:  # whatever a resolver, a proxy or TLS raises: told as one error, not swallowed
         ws.discard()
         response = ws.handshake_response
@@ -147,17 +159,23 @@ def _attempt(endpoint: Endpoint, url: str, abort: Abort) -> socket.socket | str:
         raise _translated(error, urls.safe(url), endpoint.timeout) from error
     bounded = ws.sock
     assert isinstance(bounded, _BoundedSocket)
-    return bounded.released()
+    return Opened(bounded.released(), agreed)
 
 
-def _check_response(headers: dict[str, str], key: str) -> None:
-    """What websocket-client leaves open of RFC 6455, section 4.1: it folds the case of the accepted key."""
+def _check_response(headers: dict[str, str], key: str, compressing: bool) -> deflate.Parameters | None:
+    """What websocket-client leaves open of RFC 6455, section 4.1: it folds the case of the accepted key, and lets
+    the server choose what wasn't offered. Returns what was agreed on for compressing."""
     expected = base64.b64encode(hashlib.sha1((key + _GUID).encode()).digest()).decode()
     if headers.get("sec-websocket-accept") != expected:
         raise ProtocolError("the server accepted another handshake than ours")
-    for name in ("sec-websocket-extensions", "sec-websocket-protocol"):
-        if headers.get(name):
-            raise ProtocolError(f"the server chose a {name} that wasn't offered")
+    if headers.get("sec-websocket-protocol"):
+        raise ProtocolError("the server chose a subprotocol, but none was offered")
+    extensions = headers.get("sec-websocket-extensions")
+    if not extensions:
+        return None
+    if not compressing:
+        raise ProtocolError(f"the server chose the extension {extensions!r:.50}, but none was offered")
+    return deflate.agreed(extensions)
 
 
 class _WebSocket(websocket.WebSocket):

@@ -5,7 +5,6 @@ at a time, and all who wait are told the same. The event thread starts with the 
 there is a session to run or something to open, and it alone connects, reads, and calls handlers.
 """
 
-import json
 import logging
 import threading
 import time
@@ -26,7 +25,9 @@ from ..errors import (
     same_again,
 )
 from .calls import Calls
-from .connect import Abort, Endpoint, open_socket
+from .codec import Codec
+from .connect import Abort, Endpoint, Opened, open_socket
+from .deflate import Deflater, Inflater
 from .dialect import Dialect, Message
 from .handlers import Caller, Handlers
 from .login import Attempt
@@ -55,7 +56,7 @@ class Queued(NamedTuple):
     """A call made on the event thread, which can't wait for the connection or the login."""
 
     reply: Reply[Any]
-    text: str
+    text: bytes
     private: bool
 
 
@@ -76,6 +77,7 @@ class Connection(Generic[C]):
         *,
         ping_interval: float,
         max_message_size: int,
+        codec: Codec,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.endpoint = endpoint
@@ -83,6 +85,7 @@ class Connection(Generic[C]):
         self._caller = Caller(client, handlers)
         self._ping_interval = ping_interval
         self._max_message_size = max_message_size
+        self._codec = codec
         self._clock = clock
         self._calls = Calls(self.on_event_thread)
         self.credentials: Any = None  # opaque; written by any thread, read once a login
@@ -118,7 +121,7 @@ class Connection(Generic[C]):
         private = self._dialect.is_private(request)
         reply = self._calls.add(self._dialect.tag_of(request), lambda tag: self._dialect.tagged(request, tag))
         try:
-            text = encoded(reply.request)
+            text = self._codec.encoded(reply.request)
         except InvalidRequest:
             self._calls.drop(reply)
             raise
@@ -155,7 +158,7 @@ class Connection(Generic[C]):
                 self._retire(session)
         raise AuthenticationError("the connection ended each time before the login")
 
-    def _send(self, reply: Reply[Any], text: str, private: bool) -> bool:
+    def _send(self, reply: Reply[Any], text: bytes, private: bool) -> bool:
         """Connects, logs in and sends; False if no connection lived long enough for the call to leave."""
         for _ in range(_TRIES):
             session = self._open_session()
@@ -291,7 +294,7 @@ class Connection(Generic[C]):
         error: WSClientError = stopped()
         try:
             self._warn()
-            session = self._session_on(Transport(open_socket(self.endpoint, abort), self.endpoint.timeout))
+            session = self._session_on(open_socket(self.endpoint, abort))
         except WSClientError as failure:
             error = failure
         except Exception as failure:
@@ -316,9 +319,11 @@ class Connection(Generic[C]):
         self._fail_queue(lambda call: not_sent(error))
         return None
 
-    def _session_on(self, transport: Transport) -> Session:
+    def _session_on(self, opened: Opened) -> Session:
+        agreed = opened.compression
+        deflater = None if agreed is None else Deflater(agreed)
         return Session(
-            transport,
+            Transport(opened.socket, self.endpoint.timeout, deflater),
             name=self.endpoint.safe_url,
             dialect=self._dialect,
             calls=self._calls,
@@ -328,6 +333,8 @@ class Connection(Generic[C]):
             timeout=self.endpoint.timeout,
             ping_interval=self._ping_interval,
             max_message_size=self._max_message_size,
+            inflater=None if agreed is None else Inflater(agreed),
+            codec=self._codec,
             clock=self._clock,
         )
 
@@ -419,11 +426,3 @@ class Connection(Generic[C]):
                 "credentials go over plain ws:// to %s: anyone on the way reads them", self.endpoint.safe_url
             )
         return self.credentials
-
-
-def encoded(request: Message) -> str:
-    """The request as JSON text; `InvalidRequest` where it can't be one."""
-    try:
-        return json.dumps(request, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(f"{request.get('method')} can't be written as JSON: {error}") from None

@@ -38,13 +38,13 @@ class Caller(Generic[C]):
     """Calls handlers for one client. What they raise is reported to the error handler, and goes no further."""
 
     def __init__(self, client: C, handlers: Handlers[C]) -> None:
-        self._client = client
+        self.client = client
         self._handlers = handlers
-        self.wants_messages = handlers.message is not None
+        self.on_message = handlers.message
         self.handles_errors = handlers.error is not None
 
     def message(self, text: str) -> None:
-        self._call(self._handlers.message, text)
+        self._call(self.on_message, text)
 
     def opened(self) -> None:
         self._call(self._handlers.open)
@@ -65,7 +65,7 @@ class Caller(Generic[C]):
             logger.error("%s: %s", type(error).__name__, error)
             return
         try:
-            handler(self._client, error)
+            handler(self.client, error)
         except BaseException:
             # to the error handler itself it isn't reported: that would go on for ever
             logger.exception("err_handler raised; it was called with %r", error)
@@ -74,16 +74,17 @@ class Caller(Generic[C]):
         if handler is None:
             return
         try:
-            handler(self._client, *args)
-        except Exception as error:
-            self._raised(handler, error)
+            handler(self.client, *args)
         except BaseException as error:
-            # SystemExit and the like end a thread silently; this one has everybody's calls to serve
-            wrapped = RuntimeError(f"a handler raised {error!r}, which can't end the event thread: use stop()")
-            wrapped.__cause__ = error
-            self._raised(handler, wrapped)
+            self.raised(handler, error)
 
-    def _raised(self, handler: Callable[..., object], error: Exception) -> None:
+    def raised(self, handler: Callable[..., object], error: BaseException) -> None:
+        """Reports what a handler raised."""
+        if not isinstance(error, Exception):
+            # SystemExit and the like end a thread silently; the event thread has everybody's calls to serve
+            told = RuntimeError(f"a handler raised {error!r}, which can't end the event thread: use stop()")
+            told.__cause__ = error
+            error = told
         if self._handlers.error is None:
             logger.error("the handler %r raised", handler, exc_info=error)
         else:

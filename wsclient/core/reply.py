@@ -2,9 +2,10 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, InvalidStateError
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..errors import WouldDeadlock
 from .dialect import Message
@@ -18,6 +19,14 @@ _FINISHED = "FINISHED"
 _CANCELLED = ("CANCELLED", "CANCELLED_AND_NOTIFIED")
 _SETTLED = object()
 _making_one = threading.Lock()
+
+
+class Carrier(Protocol):
+    """The session on which a call was sent."""
+
+    def read_for(self, reply: "Reply[Any]", timeout: float | None) -> None:
+        """Lets the caller read its own reply from the socket, if it alone waits for one; returns when it is
+        there, after `timeout` seconds, or when the event thread has to go on."""
 
 
 class Reply(Future[T], Generic[T]):
@@ -51,7 +60,7 @@ class Reply(Future[T], Generic[T]):
         self.left = False  # whether bytes of it may have left; the transport says so
         self._gate = threading.Lock()  # held until there is an outcome
         self._gate.acquire()
-        self._carrier: object | None = None  # the session that it was given to; guarded by the table of calls
+        self.carrier: Carrier | None = None  # the session that it was given to; guarded by the table of calls
         self._on_event_thread = on_event_thread
 
     if not TYPE_CHECKING:  # for a type checker it is what Future declares
@@ -115,6 +124,11 @@ class Reply(Future[T], Generic[T]):
         """Marks a new call as about to be sent at once, before anybody else can know it."""
         self._state = _RUNNING
 
+    @property
+    def has_audience(self) -> bool:
+        """Whether anybody may have asked to be called back."""
+        return "lazy_condition" in self.__dict__
+
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio  # only those who await pay for it
 
@@ -135,7 +149,14 @@ class Reply(Future[T], Generic[T]):
                 f"the reply to {self.request.get('method')} is read by the event thread, which is this one: "
                 "waiting for it here would never end; use reply.add_done_callback(), or call from another thread"
             )
-        if not self._gate.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+        left = timeout
+        if self.carrier is not None:
+            began = time.monotonic()
+            self.carrier.read_for(self, timeout)
+            if self._state == _FINISHED:
+                return
+            left = None if timeout is None else timeout - (time.monotonic() - began)
+        if not self._gate.acquire(timeout=-1 if left is None else max(0.0, left)):
             raise TimeoutError(f"no reply to {self.request.get('method')} within {timeout:g} s, so far")
         self._gate.release()  # for the next one who waits
         if self._state in _CANCELLED:

@@ -1,15 +1,16 @@
 """One connection's life, from the opening handshake to its end, as the event thread lives it."""
 
-import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import AuthenticationError, CommandError, ProtocolError, TransportError, WSClientError
 from . import frames
 from .calls import Calls
+from .codec import Codec
+from .deflate import Inflater
 from .dialect import Answer, Dialect, Greeting, Message
 from .handlers import Caller
 from .keepalive import Due, Keepalive
@@ -32,6 +33,13 @@ class Ending:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A reply's text whose call is resolved already; the handler is still to have it."""
+
+    text: str
+
+
 class Session:
     """One open connection. Any thread sends on it, the event thread runs it.
 
@@ -52,6 +60,8 @@ class Session:
         timeout: float,
         ping_interval: float,
         max_message_size: int,
+        inflater: Inflater | None,
+        codec: Codec,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transport = transport
@@ -62,11 +72,13 @@ class Session:
         self._credentials = credentials
         self._login_settled = login_settled
         self._clock = clock
+        self._loads, self._dumps = codec.loads, codec.encoded
         self._timeout = timeout
-        self._reader = frames.FrameReader(max_message_size)
+        self._reader = frames.FrameReader(max_message_size, inflater)
         self._keepalive = Keepalive(ping_interval, timeout, clock())
         self._closing: float | None = None  # since when we wait for the peer's Close
         self._ending: Ending | None = None
+        self._watchful = False  # closing or ending: texts need a closer look
         self._given_up: WSClientError | None = None
         self.login = Login(
             greeted=dialect.greeting_mark is not None,
@@ -78,16 +90,18 @@ class Session:
 
     # -- any thread
 
-    def send(self, reply: Reply[Any], text: str, *, wait: bool = True) -> None:
+    def send(self, reply: Reply[Any], text: bytes, *, wait: bool = True) -> None:
         """Sends a call. Raises like `Transport.send`: `Gone` if it hasn't left, `OSError` if it may have."""
         self._calls.carry(reply, self)
-        self._transport.send(frames.TEXT, text.encode(), reply, wait=wait)
+        self._transport.send(frames.TEXT, text, reply, wait=wait)
 
     def close(self) -> None:
         """Begins the closing handshake; `run()` ends when the peer answers, or when `give_up()` is called."""
         if self._closing is None:
             self._closing = self._clock()
+            self._watchful = True
             self._send_close(frames.NORMAL)
+            self._transport.turns.ring()
 
     def discard(self) -> None:
         """Frees a session that isn't run, or not to its end."""
@@ -101,6 +115,68 @@ class Session:
         """Ends the session now; `run()` tells the error as its end."""
         self._given_up = self._given_up or error
         self._transport.shut()
+
+    def read_for(self, reply: Reply[Any], timeout: float | None) -> None:
+        """Lets the caller who alone waits for a reply read it here, on its own thread; see `turns`.
+
+        It takes its own reply if that comes before anything that somebody needs. Else all is left for the event
+        thread as it came, the reply too, so that everything is told in the order of the wire.
+        """
+        turns = self._transport.turns
+        if len(self._calls.waiting) != 1 or self._watchful or not turns.borrow():
+            return
+        until = None if timeout is None else self._clock() + timeout
+        try:
+            while not (reply.done() or turns.inbox):
+                left = None if until is None else until - self._clock()
+                if not self._transport.more and not turns.await_data(left):
+                    return
+                received = self._transport.receive()
+                if received:
+                    self._keepalive.heard(self._clock())
+                    rest = self._without_own(self._reader.feed(received), reply)
+                    if rest:
+                        turns.inbox.append(rest)
+                elif received is not None:
+                    turns.inbox.append(received)
+        except OSError as error:
+            turns.inbox.append(error)
+        finally:
+            turns.give_back(self._transport.more)
+
+    def _without_own(self, events: list[frames.Event], reply: Reply[Any]) -> "list[frames.Event | Resolved]":
+        """What is left for the event thread to do, after this reply if it came first."""
+        mark = self._dialect.reply_mark
+        greeting = self._dialect.greeting_mark if self.login.greeting_matters else None
+        handled = self._caller.on_message is not None
+        rest: list[frames.Event | Resolved] = []
+        for event in events:
+            if event.__class__ is not str or rest:
+                rest.append(event)
+            elif mark in event:
+                if not self._is_answer(event, reply):
+                    rest.append(event)
+                elif handled:
+                    rest.append(Resolved(event))
+            elif handled or (greeting is not None and greeting in event):
+                rest.append(event)
+        return rest
+
+    def _is_answer(self, text: str, reply: Reply[Any]) -> bool:
+        """Ends the call if this is its plain answer. Whatever else it is, the event thread makes out."""
+        if reply.done() or reply.has_audience:
+            return False
+        try:
+            message = self._loads(text)
+            read = self._dialect.read(message) if isinstance(message, dict) else None
+        except (ValueError, RecursionError, ProtocolError):
+            return False
+        if not isinstance(read, Answer) or read.tag != reply.tag:
+            return False
+        if self._calls.answered(read.tag, self) is not reply:
+            return False
+        self._settle(reply, read, message)
+        return True
 
     # -- the event thread
 
@@ -121,28 +197,36 @@ class Session:
 
     def _turn(self) -> None:
         """Waits for bytes or for a deadline, and does what is due."""
-        now = self._clock()
-        if self._transport.wait(max(0.0, self._next() - now)):
-            data = self._transport.receive()
-            if data:
-                self._keepalive.heard(self._clock())
-                for event in self._reader.feed(data):
-                    self._on_event(event)
-                    if self._ending is not None:
-                        return
-            elif data is not None:
-                self._ending = self._broken(None)
-                return
-        self._check_deadlines(self._clock())
+        readable = self._transport.wait(max(0.0, self._next() - self._clock()))
+        inbox = self._transport.turns.inbox
+        while inbox and self._ending is None:  # what a borrower left came before what the socket has now
+            self._take(inbox.popleft())
+        if readable and self._ending is None:
+            self._take(self._transport.receive())
+        if self._ending is None:
+            self._check_deadlines(self._clock())
+
+    def _take(self, received: "bytes | list[frames.Event | Resolved] | OSError | None") -> None:
+        """What the socket gave, here or to a caller who had borrowed the reading."""
+        if isinstance(received, list):
+            self._deliver(received)
+        elif received:
+            if isinstance(received, OSError):
+                raise received
+            self._keepalive.heard(self._clock())
+            self._deliver(self._reader.feed(received))
+        elif received is not None:
+            self._ending = self._broken(None)
 
     def _next(self) -> float:
-        times = [self._keepalive.next()]
+        """When something is due if nothing comes."""
+        next_one = self._keepalive.next()
         login = self.login.deadline()
-        if login is not None:
-            times.append(login)
+        if login is not None and login < next_one:
+            next_one = login
         if self._closing is not None:
-            times.append(self._closing + self._timeout / 2)
-        return min(times)
+            next_one = min(next_one, self._closing + self._timeout / 2)
+        return next_one
 
     def _check_deadlines(self, now: float) -> None:
         if self.login.deadline() is not None:
@@ -157,9 +241,29 @@ class Session:
         elif due is Due.GIVE_UP:
             self._ending = Ending(TransportError(f"{self._name} is silent: no Pong in {self._timeout:g} s"))
 
-    def _on_event(self, event: frames.Event) -> None:
-        if type(event) is str:
+    def _deliver(self, events: "Sequence[frames.Event | Resolved]") -> None:
+        """Each event in its turn. Texts are many: what most of them don't need isn't looked at here."""
+        waiting, mark = self._calls.waiting, self._dialect.reply_mark
+        greeting = self._dialect.greeting_mark if self.login.greeting_matters else None
+        handler, client = self._caller.on_message, self._caller.client
+        for event in events:
+            if event.__class__ is not str or self._watchful:
+                self._on_event(event)
+            elif (waiting and mark in event) or (greeting is not None and greeting in event):
+                self._on_text(event)
+            elif handler is not None:
+                try:
+                    handler(client, event)
+                except BaseException as error:
+                    self._caller.raised(handler, error)
+
+    def _on_event(self, event: "frames.Event | Resolved") -> None:
+        if self._ending is not None:
+            return
+        if isinstance(event, str):
             self._on_text(event)
+        elif isinstance(event, Resolved):
+            self._hand_over(event.text)
         elif isinstance(event, frames.Ping):
             self._transmit(frames.PONG, event.payload)
             self._caller.ping(event.payload)
@@ -169,23 +273,26 @@ class Session:
             self._caller.error(ProtocolError(f"{self._name} sent a binary message, which was dropped"))
         elif isinstance(event, frames.Close):
             self._on_close(event)
-        elif isinstance(event, frames.Violation):
+        else:
             error = ProtocolError(f"{self._name} broke the WebSocket protocol: {event.reason}", event.code)
             self._fail(error, event.code)
 
     def _on_text(self, text: str) -> None:
-        """Resolves the call that this answers, then hands it to the handler: each text in its turn."""
-        dialect = self._dialect
-        if (self._calls and dialect.reply_mark in text) or (
-            dialect.greeting_mark is not None and self.login.greeting_matters and dialect.greeting_mark in text
+        """Resolves the call that this answers, or takes the greeting; then hands it to the handler."""
+        greeting = self._dialect.greeting_mark
+        if (self._calls.waiting and self._dialect.reply_mark in text) or (
+            greeting is not None and self.login.greeting_matters and greeting in text
         ):
             self._read(text)
-        if self._caller.wants_messages and self._closing is None:
+        self._hand_over(text)
+
+    def _hand_over(self, text: str) -> None:
+        if self._closing is None:
             self._caller.message(text)
 
     def _read(self, text: str) -> None:
         try:
-            message = json.loads(text)
+            message = self._loads(text)
         except (ValueError, RecursionError) as error:
             self._fail(ProtocolError(f"{self._name} sent what isn't JSON: {error}", frames.PROTOCOL_ERROR))
             return
@@ -206,7 +313,11 @@ class Session:
         if reply is None:
             if self._closing is None:
                 self._caller.error(ProtocolError(f"{self._name} answered the tag {answer.tag}: nobody asked"))
-        elif answer.ok:
+        else:
+            self._settle(reply, answer, message)
+
+    def _settle(self, reply: Reply[Any], answer: Answer, message: Message) -> None:
+        if answer.ok:
             succeed(reply, message)
         else:
             fail(reply, self._dialect.refusal(message, reply.request))
@@ -220,6 +331,7 @@ class Session:
             error = TransportError(f"{self._name} closed the connection with code {event.code}{because}")
         # a Close frame without a code has the code 1005 for whoever asks (RFC 6455, section 7.1.5)
         self._ending = Ending(error, 1005 if event.code is None else event.code, event.reason)
+        self._watchful = True
         self._linger()
 
     def _fail(self, error: ProtocolError, code: int = frames.PROTOCOL_ERROR) -> None:
@@ -227,6 +339,7 @@ class Session:
         if self._ending is not None:
             return
         self._ending = Ending(error)
+        self._watchful = True
         if self._closing is None:
             self._send_close(code)
             self._linger()
@@ -234,10 +347,15 @@ class Session:
     def _linger(self) -> None:
         """Gives the peer a moment to end the TCP connection: ended with bytes unread, ours would take back what
         we sent last."""
+        self._transport.turns.recall()
         deadline = self._clock() + min(_LINGER, self._timeout)
+        inbox = self._transport.turns.inbox
         while (remaining := deadline - self._clock()) > 0:
             if self._transport.wait(remaining) and self._transport.receive() == b"":
                 return
+            while inbox:  # a borrower may have met the end before he gave back
+                if not isinstance(inbox.popleft(), list):
+                    return
 
     def _broken(self, error: OSError | None) -> Ending:
         if self._closing is not None:
@@ -268,7 +386,7 @@ class Session:
         reply.leaving()
         reply.add_done_callback(lambda _: self._login_answered(attempt, reply))
         try:
-            self.send(reply, json.dumps(reply.request), wait=False)
+            self.send(reply, self._dumps(reply.request), wait=False)
         except (Gone, OSError):
             pass  # the session has ended; its end ends this call and the attempt
 

@@ -1,9 +1,9 @@
 """One open socket, read and written in bulk. It moves frames, and doesn't ask what they say.
 
-The socket never blocks. One thread at a time reads: the event thread, or a caller who borrowed its turn. Any thread
-sends: its frame joins the outbox, and whoever finds nobody writing writes all that is there, its own and others'
-frames, with one call. So frames never interleave, many threads' sends cost one system call, and nobody waits for a
-lock while another one writes.
+The socket never blocks. One thread at a time reads: the event thread, or a caller who borrowed its turn. Any
+thread sends: its frame joins the outbox, and whoever finds nobody writing writes all that is there, its own and
+others' frames, with one call. So frames never interleave, many threads' sends cost one system call, and nobody
+waits for a lock while another one writes.
 """
 
 import socket
@@ -77,13 +77,13 @@ class Transport:
 
         timeout: seconds; None for ever. False says that there is nothing to read.
         """
-        if self._more:
-            return True
         stalled = self._stalled
         if stalled is None:
-            return self.turns.wait(timeout, False)[0]
+            return self.turns.wait(timeout, write=False, more=self._more)[0]
         left = max(0.0, stalled - self._clock())
-        readable, writable = self.turns.wait(left if timeout is None else min(left, timeout), True)
+        if timeout is not None:
+            left = min(left, timeout)
+        readable, writable = self.turns.wait(left, write=True, more=self._more)
         if writable:
             self.flush()
         elif self._clock() >= stalled:

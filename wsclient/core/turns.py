@@ -1,9 +1,9 @@
 """Whose turn it is to read: the event thread's, which sleeps on the socket, or for a moment a lone caller's.
 
-A caller who alone waits for a reply would be woken by the event thread, which was woken by the socket: two switches
-of threads where one suffices. So such a caller may borrow the reading. Borrowing takes the socket out of what the
-event thread sleeps on, without waking it; giving back puts it in again. What the borrower reads and isn't his he
-leaves in the inbox, and rings.
+A caller who alone waits for a reply would be woken by the event thread, which was woken by the socket: two
+switches of threads where one suffices. So such a caller may borrow the reading. Borrowing takes the socket out
+of what the event thread sleeps on, without waking it; giving back puts it in again. What the borrower reads and
+isn't his he leaves in the inbox, and rings.
 
 This needs epoll (a sleeping `poll` can't be told to look away). Elsewhere `borrow()` always says no.
 """
@@ -27,6 +27,7 @@ class Turns:
         self._changed = threading.Condition(threading.Lock())  # guards what follows
         self._sleeping = False
         self._borrowed = False
+        self._lending = True
         self._closed = False
         if _CAN_BORROW:
             self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -38,16 +39,17 @@ class Turns:
             self._poll = select.poll()  # the borrower's
             self._poll.register(sock, select.POLLIN)
 
-    def wait(self, timeout: float | None, write: bool) -> tuple[bool, bool]:
+    def wait(self, timeout: float | None, *, write: bool, more: bool) -> tuple[bool, bool]:
         """Sleeps until the socket can be read (on our turn), or written (if asked for), or the bell rings.
 
         timeout: seconds; None for ever
+        more: whether there is something to read that the socket doesn't show; then it doesn't sleep
         """
         if not _CAN_BORROW:
-            return ready(self._socket, timeout, write=write)
+            return (True, False) if more else ready(self._socket, timeout, write=write)
         with self._changed:
-            if self._closed or self.inbox:
-                return False, False
+            if self._closed or self.inbox or (more and not self._borrowed):
+                return more and not self._borrowed, False
             interest = select.EPOLLIN | (select.EPOLLOUT if write else 0)
             if interest != self._interest:
                 self._interest = interest
@@ -73,7 +75,7 @@ class Turns:
         if not _CAN_BORROW:
             return False
         with self._changed:
-            if not self._sleeping or self._borrowed or self._closed or self.inbox:
+            if not self._sleeping or self._borrowed or not self._lending or self.inbox:
                 return False
             self._borrowed = True
             # under the lock, so that it can't meet the event thread's own change of the same; it never blocks
@@ -102,19 +104,27 @@ class Turns:
                 if not self._closed:
                     os.eventfd_write(self._bell, 1)
 
+    def recall(self) -> None:
+        """Lends no more: the event thread reads to the end."""
+        with self._changed:
+            self._lending = False
+
     def close(self, timeout: float) -> None:
         """Ends all borrowing, after the socket was shut so that a borrower comes back, and frees what it holds."""
         with self._changed:
             if self._closed:
                 return
             self._closed = True
+            self._lending = False
             self._changed.wait_for(lambda: not self._borrowed, timeout)
             if _CAN_BORROW:
                 self._epoll.close()
                 os.close(self._bell)
 
 
-def ready(sock: socket.socket, timeout: float | None, *, read: bool = True, write: bool = False) -> tuple[bool, bool]:
+def ready(
+    sock: socket.socket, timeout: float | None, *, read: bool = True, write: bool = False
+) -> tuple[bool, bool]:
     """Whether a socket can be read and written, waiting for `timeout` seconds at most."""
     if sock.fileno() < 0:
         return True, True  # closed: the next call on it says so

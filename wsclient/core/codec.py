@@ -1,0 +1,38 @@
+"""JSON, by the standard library or by one that the user brings."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InvalidRequest
+from .dialect import Message
+
+
+def _dumps(message: Message) -> str:
+    return json.dumps(message, allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How messages become texts and texts become messages.
+
+    loads: raises `ValueError` for what isn't JSON
+    dumps: gives str or bytes; raises `TypeError` or `ValueError` for what can't be JSON
+    """
+
+    loads: Callable[[str], Any] = json.loads
+    dumps: Callable[[Message], str | bytes] = _dumps
+
+    def __post_init__(self) -> None:
+        for name in ("loads", "dumps"):
+            if not callable(getattr(self, name)):
+                raise InvalidRequest(f"json_{name} must be callable")
+
+    def encoded(self, request: Message) -> bytes:
+        """The request as UTF-8 JSON; `InvalidRequest` where it can't be one."""
+        try:
+            text = self.dumps(request)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidRequest(f"{request.get('method')} can't be written as JSON: {error}") from None
+        return text.encode() if isinstance(text, str) else text
