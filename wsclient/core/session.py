@@ -263,7 +263,7 @@ class Session:
         if isinstance(event, str):
             self._on_text(event)
         elif isinstance(event, Resolved):
-            self._hand_over(event.text)
+            self._caller.message(event.text)
         elif isinstance(event, frames.Ping):
             self._transmit(frames.PONG, event.payload)
             self._caller.ping(event.payload)
@@ -279,15 +279,13 @@ class Session:
 
     def _on_text(self, text: str) -> None:
         """Resolves the call that this answers, or takes the greeting; then hands it to the handler."""
+        wanted = self._closing is None  # asked first: a caller may stop us the moment that his call is resolved
         greeting = self._dialect.greeting_mark
         if (self._calls.waiting and self._dialect.reply_mark in text) or (
             greeting is not None and self.login.greeting_matters and greeting in text
         ):
             self._read(text)
-        self._hand_over(text)
-
-    def _hand_over(self, text: str) -> None:
-        if self._closing is None:
+        if wanted:
             self._caller.message(text)
 
     def _read(self, text: str) -> None:
