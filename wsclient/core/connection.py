@@ -306,7 +306,9 @@ class Connection(Generic[C]):
             halted = self._stopped
             if self._opening is opening:
                 self._opening = None
-            if not halted:
+            if halted:
+                error = stopped()  # whatever it was that the attempt ended of then
+            else:
                 self._session = session
         if session is not None and not halted:
             opening.end(session)
