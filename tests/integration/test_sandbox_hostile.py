@@ -214,6 +214,7 @@ def test_a_consumer_that_reads_nothing_is_dropped_and_the_others_are_served(exch
                 assert owner.call("GetOrders")["error_code"] == 0
             closed = exchange.ledger.wait_for(lambda ledger: ledger.closure(session))
             assert closed is not None
+            assert closed.code == 1008
             assert owner.call("GetOrders")["error_code"] == 0
 
 

@@ -97,6 +97,23 @@ def test_its_engine_can_be_asked_before_while_and_after_it_runs() -> None:
     assert place_one() == 3
 
 
+def test_an_engine_that_fails_is_error_8_to_one_and_nothing_to_the_others() -> None:
+    with Sandbox(traders=0) as exchange, member(exchange) as peer, member(exchange, 1) as other:
+        exchange.run(lambda engine: setattr(engine, "orders", None))
+        assert (peer.call("GetOrders")["error_code"], peer.call("GetBalances")["error_code"]) == (8, 0)
+        other.place(5, 10**6)
+        assert [type(trouble.error) for trouble in exchange.ledger.troubles] == [TypeError]
+
+
+def test_waiting_on_the_ledger_may_ask_the_engine() -> None:
+    with Sandbox(traders=200) as exchange:
+
+        def traded() -> int | None:
+            return exchange.run(lambda engine: engine.ticker(XBT, USDT).last)
+
+        assert exchange.ledger.wait_for(lambda ledger: traded())
+
+
 def test_two_exchanges_in_one_process_know_nothing_of_each_other() -> None:
     with Sandbox(traders=0) as one, Sandbox(traders=0, seed=1) as two:
         assert one.url != two.url

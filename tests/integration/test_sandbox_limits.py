@@ -89,7 +89,8 @@ def test_a_connection_without_traffic_is_dropped_and_pings_are_traffic() -> None
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1001
         assert busy.call("GetBalances")["error_code"] == 7
-        assert len(exchange.ledger.wait_for(lambda ledger: ledger.closures)) == 1
+        [entry] = exchange.ledger.wait_for(lambda ledger: ledger.closures)
+        assert (entry.code, entry.reason) == (1001, "no traffic for 0.2 s")
 
 
 def test_too_many_connections_are_refused_until_one_has_left() -> None:

@@ -1,10 +1,10 @@
 """`python -m wsclient.sandbox`: an exchange to play with, until Ctrl-C or SIGTERM."""
 
 import argparse
+import queue
 import shlex
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 
 from wsclient.sandbox.exchange import Sandbox
@@ -62,10 +62,11 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to end; the exit status."""
     options = parser().parse_args(arguments)
-    ended = threading.Event()
+    # a queue that may be filled in the middle of being waited for, as signal handlers must
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
     # set before anything starts, so that a signal at any moment ends it cleanly
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: ended.put(None))
     try:
         sandbox = Sandbox(
             host=options.host,
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     with sandbox:
         print(_introduction(sandbox), flush=True)
-        ended.wait()
+        ended.get()
     return 0
 
 

@@ -5,8 +5,7 @@ sides. Some fields are for an order's owner alone, so an event has up to four wo
 all who get it. Source: protocol page, section "Notices".
 """
 
-import json
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 from wsclient.sandbox.events import (
@@ -19,14 +18,13 @@ from wsclient.sandbox.events import (
     TickerChanged,
     TradeVolumeChanged,
 )
+from wsclient.sandbox.venue import encode
 
 K = TypeVar("K", bound=Hashable)
 
 Pair = tuple[int, int]
 Told = tuple[str, Collection[int]]
 NOBODY: Final[frozenset[int]] = frozenset()
-
-encode: Final[Callable[[object], str]] = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Listeners(Generic[K]):

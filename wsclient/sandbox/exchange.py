@@ -226,7 +226,7 @@ class Sandbox:
             if not started.done():  # pragma: no cover
                 started.set_exception(RuntimeError("the sandbox ended before it began"))
             with self._lock:
-                self._thread = self._loop = self._stopping = None
+                self._thread = None
                 self._work()  # what came too late for the loop
 
     async def _serve(self, sock: socket.socket, started: "Future[None]") -> None:
@@ -244,13 +244,20 @@ class Sandbox:
         finally:
             for timer in timers:
                 timer.cancel()
-            await self._server.stop()
+            try:
+                await self._server.stop()
+            finally:
+                with self._lock:  # nobody may call a loop that is about to close
+                    self._loop = self._stopping = None
 
     async def _keep_time(self) -> None:
         """Let the engine forget in time, also when nothing happens."""
         while True:
             await asyncio.sleep(ADVANCE_SECONDS)
-            self._engine.advance()
+            try:
+                self._engine.advance()
+            except Exception as error:
+                self._server.trouble(None, error)
             self._server.publish()
 
     async def _trade(self) -> None:

@@ -14,7 +14,8 @@ from random import Random
 from typing import Any, Final, Literal, TypeVar
 
 from wsclient.sandbox.line import Line
-from wsclient.sandbox.turn import Turn, encode
+from wsclient.sandbox.turn import Turn
+from wsclient.sandbox.venue import encode
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,9 +8,11 @@ What a command led to is spread over up to four entries, since a connection can 
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 from wsclient.sandbox.events import Event
@@ -36,12 +38,12 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A connection has ended. `code` is None if no Close frame was seen (then 1006, in RFC 6455's words)."""
+    """A connection has ended, with the Close code of the side that began, or 1006 if it just broke off."""
 
     at: int
     time: int
     session: int
-    code: int | None
+    code: int
     reason: str
 
 
@@ -266,18 +268,19 @@ class Ledger:
 
         Raises TimeoutError after `timeout` seconds. Not to be called on the sandbox's own thread.
         """
-        with self._changed:
-            value: T | None = None
-
-            def holds() -> bool:
-                nonlocal value
-                value = predicate(self)
-                return bool(value)
-
-            if self._changed.wait_for(holds, timeout):
-                assert value is not None
+        deadline = time.monotonic() + timeout
+        while True:
+            seen = len(self)
+            if value := predicate(self):  # without the lock: it may ask the sandbox's thread, which writes here
                 return value
-            raise TimeoutError(f"it did not happen within {timeout} s; the last entries: {self.entries()[-5:]}")
+            with self._changed:
+                news = self._changed.wait_for(partial(self._has_grown, seen), deadline - time.monotonic())
+            if not news:
+                last = describe(self.entries()[-5:])
+                raise TimeoutError(f"it did not happen within {timeout} s; the last entries:\n{last}")
+
+    def _has_grown(self, seen: int) -> bool:
+        return self._count > seen
 
 
 def describe(entries: Iterable[Entry]) -> str:

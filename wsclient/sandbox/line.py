@@ -86,6 +86,8 @@ class Line:
         """The server has ended it, or is about to: nothing more is read, run or said."""
         self.silent = False
         """A fault has made it fall silent: it stays open, and nothing more is said."""
+        self.said_goodbye: tuple[int, str] | None = None
+        """The code and reason of the Close frame that the server began with, if it did."""
         self.memory: dict[object, Any] = {}
         """What faults remember about this connection, each under a key of its own."""
         self.last_said = connection.last_heard
@@ -156,6 +158,7 @@ class Line:
         if self.ended:
             return
         self.ended = True
+        self.said_goodbye = code, reason
         self.flush()
         connection = self.connection
         # the closing handshake of `websockets` may wait for a full buffer first, and that without a limit

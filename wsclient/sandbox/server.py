@@ -25,8 +25,8 @@ from wsclient.sandbox.events import BalanceChanged, TradeVolumeChanged
 from wsclient.sandbox.faults import Faults
 from wsclient.sandbox.ledger import Closed, Command, Faulted, Happened, Ledger, Noticed, Opened, Refused, Trouble
 from wsclient.sandbox.line import CLOSE_TIMEOUT, Line, Pool, WatchedConnection
-from wsclient.sandbox.turn import Turn, encode
-from wsclient.sandbox.venue import Venue
+from wsclient.sandbox.turn import Turn
+from wsclient.sandbox.venue import Venue, encode
 
 WRITE_LIMIT: Final = 256 * 1024
 """Bytes waiting for a client from which on its commands wait, too."""
@@ -40,8 +40,8 @@ MESSAGES_IN_A_ROW: Final = 64
 _log = logging.getLogger("wsclient.sandbox")
 # the package reports what clients do wrong; here clients doing wrong are everyday business, and in the ledger
 _quiet = logging.getLogger("wsclient.sandbox.websockets")
-_quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
+_quiet.setLevel(logging.CRITICAL)
 
 
 class SandboxServer:
@@ -198,7 +198,8 @@ class SandboxServer:
             venue.close(line.id)
         except Exception as error:
             self.trouble(line.id, error)
-        self._ledger.add(Closed, line.id, line.connection.close_code, line.connection.close_reason or "")
+        code, reason = line.said_goodbye or (line.connection.close_code, line.connection.close_reason)
+        self._ledger.add(Closed, line.id, code or CloseCode.ABNORMAL_CLOSURE, reason or "")
         self.publish()
 
     def _watch_idleness(self, line: Line, timeout: float) -> None:

@@ -4,15 +4,11 @@ Ordinarily the three follow each other at once. A fault takes a turn into its ow
 steps, repeat them, or come back to them later.
 """
 
-import json
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from wsclient.sandbox.ledger import Answered, Command, Executed, Ledger
 from wsclient.sandbox.line import Line
-from wsclient.sandbox.venue import Request, Venue
-
-encode: Final[Callable[[object], str]] = json.JSONEncoder(separators=(",", ":")).encode
+from wsclient.sandbox.venue import Request, Venue, encode
 
 
 class Host(Protocol):

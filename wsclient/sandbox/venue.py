@@ -4,11 +4,15 @@ A venue keeps what it must know of a connection itself, under the number that th
 session). The server moves the texts, applies faults, and keeps the ledger.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from wsclient.sandbox.events import Event
+
+encode: Final[Callable[[object], str]] = json.JSONEncoder(separators=(",", ":")).encode
+"""How every message is written: JSON without blanks."""
 
 
 class Refusal(Exception):
