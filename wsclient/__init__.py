@@ -1,40 +1,46 @@
 """Call an exchange's WebSocket API as if it were a local object.
 
-    from wsclient import WSClient, Assets
+    from wsclient import WSClient
 
     client = WSClient("wss://host/v1", msg_handler=show)     # no socket, no thread yet
     client.WatchTicker(base="XBT", counter="USDT", watch=True)   # connects
 
-`wsclient.sandbox` is an exchange to run it against.
+`wsclient.sandbox` is an exchange to run it against. The names below are loaded when they are first asked for, so
+that a program that only may need a client doesn't wait for all of it.
 """
 
-from .coinflex.amounts import from_wire, to_wire
-from .coinflex.assets import Assets
-from .coinflex.client import WSClient
-from .core.connection import State
-from .core.reply import Reply
-from .errors import (
-    AuthenticationError,
-    BadRequest,
-    ClientClosed,
-    CommandError,
-    Conflict,
-    InsufficientFunds,
-    InvalidRequest,
-    NotAuthorized,
-    NotFound,
-    NotSent,
-    OutcomeUnknown,
-    ProtocolError,
-    RateLimited,
-    TonceOutOfSequence,
-    TooManyOrders,
-    TransportError,
-    WouldDeadlock,
-    WouldMatch,
-    WSClientError,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .version import __version__
+
+if TYPE_CHECKING:
+    from .coinflex.amounts import from_wire, to_wire
+    from .coinflex.assets import Assets
+    from .coinflex.client import WSClient
+    from .core.connection import State
+    from .core.reply import Reply
+    from .errors import (
+        AuthenticationError,
+        BadRequest,
+        ClientClosed,
+        CommandError,
+        Conflict,
+        InsufficientFunds,
+        InvalidRequest,
+        NotAuthorized,
+        NotFound,
+        NotSent,
+        OutcomeUnknown,
+        ProtocolError,
+        RateLimited,
+        TonceOutOfSequence,
+        TooManyOrders,
+        TransportError,
+        WouldDeadlock,
+        WouldMatch,
+        WSClientError,
+    )
 
 __all__ = [
     "Assets",
@@ -64,3 +70,24 @@ __all__ = [
     "from_wire",
     "to_wire",
 ]
+
+_HOMES = {
+    "Assets": ".coinflex.assets",
+    "Reply": ".core.reply",
+    "State": ".core.connection",
+    "WSClient": ".coinflex.client",
+    "from_wire": ".coinflex.amounts",
+    "to_wire": ".coinflex.amounts",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, ".errors"), __name__), name)
+    globals()[name] = value  # so that it is asked for once
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,6 +10,13 @@ from wsclient.core.reply import Reply
 from wsclient.errors import InvalidRequest
 
 
+class Session:
+    """Something that carries calls."""
+
+    def read_for(self, reply: Reply[Any], timeout: float | None) -> None:
+        raise NotImplementedError
+
+
 def tagged(tag: int) -> Message:
     return {"method": "Test", "tag": tag}
 
@@ -40,7 +47,7 @@ def test_a_tag_in_use_is_refused_until_its_call_has_ended() -> None:
 def test_a_call_is_taken_out_once() -> None:
     table = calls()
     reply = add(table)
-    session = object()
+    session = Session()
     table.carry(reply, session)
     assert table.answered(reply.tag, session) is reply
     assert table.answered(reply.tag, session) is None
@@ -60,7 +67,7 @@ def test_another_call_with_the_same_tag_is_not_taken_for_the_first() -> None:
 def test_a_reply_counts_only_on_the_session_that_carried_the_call() -> None:
     table = calls()
     reply = add(table)
-    old, new = object(), object()
+    old, new = Session(), Session()
     assert table.answered(reply.tag, old) is None  # it hasn't been sent: a guess
     table.carry(reply, new)
     assert table.answered(reply.tag, old) is None
@@ -70,7 +77,7 @@ def test_a_reply_counts_only_on_the_session_that_carried_the_call() -> None:
 def test_a_lost_session_gives_up_its_own_calls_alone() -> None:
     table = calls()
     kept, lost = add(table), add(table)
-    session = object()
+    session = Session()
     table.carry(lost, session)
     assert table.lost(session) == [lost]
     assert not table.carry(lost, None)
