@@ -234,6 +234,18 @@ def test_tls_is_served_with_a_certificate(tmp_path: Path) -> None:
         assert exchange.ledger.troubles == []
 
 
+def test_a_tls_handshake_that_never_ends_does_not_hold_up_a_stop() -> None:
+    files = open_files()
+    exchange = Sandbox(traders=0, certfile=str(Path(__file__).with_name("localhost.pem"))).start()
+    with socket.create_connection(("127.0.0.1", exchange.port)) as sock:
+        sock.sendall(b"\x16\x03\x01")
+        began = time.monotonic()
+        exchange.stop()
+        assert time.monotonic() - began < 3
+    assert open_files() == files
+    assert exchange.ledger.troubles == []
+
+
 # ---------------------------------------------------------------- python -m wsclient.sandbox
 
 

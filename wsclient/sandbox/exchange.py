@@ -60,7 +60,7 @@ class Sandbox:
         idle_timeout: float | None = 60.0,
         max_message_size: int = 16 * 1024 * 1024,
         max_connections: int = 1000,
-        max_backlog: int = 4 * 1024 * 1024,
+        max_backlog: int = 16 * 1024 * 1024,
         certfile: str | None = None,
         keyfile: str | None = None,
         clock: Callable[[], int] | None = None,
@@ -283,7 +283,8 @@ class Sandbox:
     def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Errors that no code of ours could catch; a client that breaks its socket or TLS is none of them."""
         error = context.get("exception")
-        if not isinstance(error, OSError):
+        # cancelled are the TLS handshakes that a stop has interrupted
+        if not isinstance(error, OSError | asyncio.CancelledError):
             self._server.trouble(None, error or RuntimeError(context.get("message")))
 
 

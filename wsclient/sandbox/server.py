@@ -96,12 +96,12 @@ class SandboxServer:
         if server is None:
             return
         server.close()
-        try:
-            await asyncio.wait_for(asyncio.shield(server.wait_closed()), STOP_GRACE)
-        except TimeoutError:
+        closed = asyncio.ensure_future(server.wait_closed())
+        if not (await asyncio.wait([closed], timeout=STOP_GRACE))[0]:
             for connection in list(self._pool.connections):
                 connection.transport.abort()
-            await server.wait_closed()
+            # what is left now hasn't finished its TLS handshake, and ends with the loop
+            await asyncio.wait([closed], timeout=STOP_GRACE)
 
     # ------------------------------------------------------------ connections
 
