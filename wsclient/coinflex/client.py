@@ -12,9 +12,11 @@ from ..core.connection import Connection, State
 from ..core.handlers import Handlers
 from ..core.reply import Reply
 from ..errors import InvalidRequest, WouldDeadlock
-from .commands import METHODS, Commands
+from .commands import METHODS, Commands, Requests
 from .dialect import CoinFLEX
 from .signing import Credentials
+
+_REQUESTS = Requests()
 
 
 class WSClient(Commands):
@@ -116,8 +118,7 @@ class WSClient(Commands):
             )
         if method not in METHODS:
             raise InvalidRequest(f"no such method: {method!r}; send() takes any message")
-        reply: Reply[Any] = getattr(self, method)(**fields)
-        return reply.result(timeout)
+        return self._connection.call(getattr(_REQUESTS, method)(**fields), timeout)
 
     @property
     def state(self) -> State:

@@ -180,6 +180,13 @@ class Commands(ABC):
         return self.send({"method": method, **given})
 
 
+class Requests(Commands):
+    """The commands, each giving the message that it would send."""
+
+    def send(self, message: dict[str, Any]) -> Any:
+        return message
+
+
 METHODS = tuple(name for name in vars(Commands) if name[0].isupper())
 """The names of all commands."""
 

@@ -111,8 +111,11 @@ class Connection(Generic[C]):
 
     # -- calls: any thread
 
-    def submit(self, request: Message) -> Reply[Any]:
+    def submit(self, request: Message, wait: float | None = 0) -> Reply[Any]:
         """Sends a request, connecting and logging in first where need be; returns without waiting for the reply.
+
+        wait: seconds for which the caller is going to wait for the reply at once, None for as long as it takes; it
+            may then be read right here
 
         Raises `InvalidRequest` and `ClientClosed` always; anything else only if there is no error handler.
         """
@@ -134,13 +137,19 @@ class Connection(Generic[C]):
             return reply
         reply.made_by_waiting_caller()
         try:
-            sent = self._send(reply, text, private)
+            sent = self._send(reply, text, private, wait)
         except WSClientError as error:
             return self._refused(reply, error, reported=True)
         if not sent:
             unsent = NotSent("not sent: the connection ended each time before the call could leave")
             return self._refused(reply, unsent, reported=False)
         return reply
+
+    def call(self, request: Message, timeout: float | None) -> Any:
+        """Sends a request and waits for its outcome, `timeout` seconds or as long as it takes."""
+        until = None if timeout is None else self._clock() + timeout
+        reply = self.submit(request, timeout)
+        return reply.result(None if until is None else max(0.0, until - self._clock()))
 
     def log_in(self) -> None:
         """Connects and logs in now, unless that is done; waits, and raises what went wrong."""
@@ -158,14 +167,17 @@ class Connection(Generic[C]):
                 self._retire(session)
         raise AuthenticationError("the connection ended each time before the login")
 
-    def _send(self, reply: Reply[Any], text: bytes, private: bool) -> bool:
+    def _send(self, reply: Reply[Any], text: bytes, private: bool, wait: float | None) -> bool:
         """Connects, logs in and sends; False if no connection lived long enough for the call to leave."""
         for _ in range(_TRIES):
             session = self._open_session()
             try:
                 if private:
                     self._log_in(session)
-                session.send(reply, text)
+                if wait == 0:
+                    session.send(reply, text)
+                else:
+                    session.read_for(reply, wait, text)
                 return True
             except Gone:
                 pass

@@ -116,33 +116,44 @@ class Session:
         self._given_up = self._given_up or error
         self._transport.shut()
 
-    def read_for(self, reply: Reply[Any], timeout: float | None) -> None:
+    def read_for(self, reply: Reply[Any], timeout: float | None, text: bytes | None = None) -> None:
         """Lets the caller who alone waits for a reply read it here, on its own thread; see `turns`.
 
         It takes its own reply if that comes before anything that somebody needs. Else all is left for the event
         thread as it came, the reply too, so that everything is told in the order of the wire.
+
+        text: what to send first, where that isn't done: borrowed before, since a quick reply would wake the event
+            thread while this one is still in its system call. Raises like `send()`
         """
         turns = self._transport.turns
-        if len(self._calls.waiting) != 1 or self._watchful or not turns.borrow():
-            return
+        try:
+            if len(self._calls.waiting) == 1 and not self._watchful:
+                turns.borrow(reply)
+            if text is not None:
+                self.send(reply, text)
+            if turns.borrower is reply:
+                self._read_borrowed(reply, timeout)
+        finally:
+            turns.give_back(reply, self._transport.more)
+
+    def _read_borrowed(self, reply: Reply[Any], timeout: float | None) -> None:
+        transport, inbox = self._transport, self._transport.turns.inbox
         until = None if timeout is None else self._clock() + timeout
         try:
-            while not (reply.done() or turns.inbox):
+            while not (reply.done() or inbox):
                 left = None if until is None else until - self._clock()
-                if not self._transport.more and not turns.await_data(left):
+                if not transport.more and not transport.turns.await_data(left):
                     return
-                received = self._transport.receive()
+                received = transport.receive()
                 if received:
                     self._keepalive.heard(self._clock())
                     rest = self._without_own(self._reader.feed(received), reply)
                     if rest:
-                        turns.inbox.append(rest)
+                        inbox.append(rest)
                 elif received is not None:
-                    turns.inbox.append(received)
+                    inbox.append(received)
         except OSError as error:
-            turns.inbox.append(error)
-        finally:
-            turns.give_back(self._transport.more)
+            inbox.append(error)
 
     def _without_own(self, events: list[frames.Event], reply: Reply[Any]) -> "list[frames.Event | Resolved]":
         """What is left for the event thread to do, after this reply if it came first."""

@@ -24,9 +24,10 @@ class Turns:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self.inbox: deque[Any] = deque()  # appended by a borrower, taken by the event thread
-        self._changed = threading.Condition(threading.Lock())  # guards what follows
+        self._lock = threading.Lock()  # guards what follows
+        self._changed = threading.Condition(self._lock)  # the borrower gave back after the closing
         self._sleeping = False
-        self._borrowed = False
+        self.borrower: object | None = None  # for the borrower to see that it is
         self._lending = True
         self._closed = False
         if _CAN_BORROW:
@@ -47,19 +48,19 @@ class Turns:
         """
         if not _CAN_BORROW:
             return (True, False) if more else ready(self._socket, timeout, write=write)
-        with self._changed:
-            if self._closed or self.inbox or (more and not self._borrowed):
-                return more and not self._borrowed, False
+        with self._lock:
+            if self._closed or self.inbox or (more and self.borrower is None):
+                return more and self.borrower is None, False
             interest = select.EPOLLIN | (select.EPOLLOUT if write else 0)
             if interest != self._interest:
                 self._interest = interest
-                if not self._borrowed:
+                if self.borrower is None:
                     self._epoll.modify(self._fd, interest)
             self._sleeping = True
         events = self._epoll.poll(timeout)
-        with self._changed:
+        with self._lock:
             self._sleeping = False
-            borrowed = self._borrowed
+            borrowed = self.borrower is not None
         readable = writable = False
         for fd, event in events:
             if fd == self._bell:
@@ -70,26 +71,26 @@ class Turns:
                 writable = bool(event & select.EPOLLOUT or ended)
         return readable, writable
 
-    def borrow(self) -> bool:
-        """Takes the reading over from the sleeping event thread; False where it is awake, or others have it."""
+    def borrow(self, who: object) -> None:
+        """Makes `who` the borrower, if the event thread sleeps and nobody else is."""
         if not _CAN_BORROW:
-            return False
-        with self._changed:
-            if not self._sleeping or self._borrowed or not self._lending or self.inbox:
-                return False
-            self._borrowed = True
-            # under the lock, so that it can't meet the event thread's own change of the same; it never blocks
-            self._epoll.modify(self._fd, 0)
-        return True
+            return
+        with self._lock:
+            if self._sleeping and self.borrower is None and self._lending and not self.inbox:
+                self.borrower = who
+                # under the lock, so that it can't meet the event thread's own change of the same; it never blocks
+                self._epoll.modify(self._fd, 0)
 
     def await_data(self, timeout: float | None) -> bool:
         """As the borrower: sleeps until there is something to read; False after `timeout` seconds."""
         return bool(self._poll.poll(None if timeout is None else timeout * 1000))
 
-    def give_back(self, ring: bool) -> None:
-        """Ends the borrowing. ring: whether the event thread has something to do, in the inbox or elsewhere."""
-        with self._changed:
-            self._borrowed = False
+    def give_back(self, who: object, ring: bool) -> None:
+        """Ends the borrowing, if `who` is the borrower. ring: whether the event thread has something to do."""
+        with self._lock:
+            if self.borrower is not who:
+                return
+            self.borrower = None
             if self._closed:
                 self._changed.notify_all()
                 return
@@ -100,23 +101,23 @@ class Turns:
     def ring(self) -> None:
         """Wakes the event thread."""
         if _CAN_BORROW:
-            with self._changed:
+            with self._lock:
                 if not self._closed:
                     os.eventfd_write(self._bell, 1)
 
     def recall(self) -> None:
         """Lends no more: the event thread reads to the end."""
-        with self._changed:
+        with self._lock:
             self._lending = False
 
     def close(self, timeout: float) -> None:
         """Ends all borrowing, after the socket was shut so that a borrower comes back, and frees what it holds."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return
             self._closed = True
             self._lending = False
-            self._changed.wait_for(lambda: not self._borrowed, timeout)
+            self._changed.wait_for(lambda: self.borrower is None, timeout)
             if _CAN_BORROW:
                 self._epoll.close()
                 os.close(self._bell)
