@@ -62,6 +62,8 @@ class Transport:
         self._changed = threading.Condition(self._lock)  # the outbox shrank, or the writer left
         self._outbox: list[tuple[bytes, Freight | None]] = []
         self._waiting = 0  # bytes in the outbox
+        self._urgent = 0  # those of them whose senders couldn't wait
+        self._urgent_taken = 0  # and those in the writer's batch
         self._partial = b""  # the rest of a batch that the socket didn't take
         self._partial_freight: list[tuple[int, Freight]] = []
         self._writing = False
@@ -86,7 +88,7 @@ class Transport:
         readable, writable = self.turns.wait(left, write=True, more=self._more)
         if writable:
             self.flush()
-        elif self._clock() >= stalled:
+        elif (stalled := self._stalled) is not None and self._clock() >= stalled:
             self._break(TimeoutError(f"the peer read nothing for {self._timeout:g} s"))
             return True
         return readable
@@ -128,7 +130,8 @@ class Transport:
             if wait and self._waiting > _OUTBOX:
                 self._changed.wait_for(lambda: self._waiting <= _OUTBOX or self._closed, self._timeout)
             gone = self._closed or self._finished
-            full = self._waiting > _OUTBOX and not gone
+            # what can't wait has a measure of its own: a Pong doesn't fail because of others' large messages
+            full = (self._waiting if wait else self._urgent) > _OUTBOX and not gone
             if opcode == frames.CLOSE:
                 self._finished = True
             if not (gone or full):
@@ -136,6 +139,8 @@ class Transport:
                 if self._writing or self._partial:
                     self._outbox.append((frame, freight))
                     self._waiting += len(frame)
+                    if not wait:
+                        self._urgent += len(frame)
                     frame = b""
                 if self._writing:
                     return
@@ -179,23 +184,30 @@ class Transport:
                         self._partial = batch[sent:]
                         self._partial_freight = [(at - sent, one) for at, one in on_board if at >= sent]
                         self._waiting += len(self._partial)
+                        self._urgent += self._urgent_taken
                         if sent or self._stalled is None:
                             self._stalled = self._clock() + self._timeout
                         self._writing = False
                         self._changed.notify_all()
-                        return
+                        break
                     if batch:
                         self._stalled = None
+                        self._urgent_taken = 0
                     if self._closed or not (self._outbox or self._partial):
                         self._writing = False
                         self._changed.notify_all()
                         return
                     batch, on_board = self._next_batch()
-        except OSError as error:
+                    if wait:
+                        self._stalled = None  # the time for this batch is taken where it is written
+        except BaseException as error:
             with self._lock:
+                # in one step: nothing may follow half a frame
                 self._writing = False
-            self._break(error)
+                self._closed = True
+            self._break(error if isinstance(error, Exception) else InterruptedError("a sender was interrupted"))
             raise
+        self.turns.ring()  # the event thread sends the rest once the socket takes more
 
     def _next_batch(self) -> tuple[bytes, list[tuple[int, Freight]]]:
         """Takes all that waits, as one piece, and where in it each frame begins."""
@@ -210,6 +222,7 @@ class Transport:
         self._outbox = []
         self._partial, self._partial_freight = b"", []
         self._waiting = 0
+        self._urgent_taken, self._urgent = self._urgent, 0
         self._changed.notify_all()
         return b"".join(pieces), freight
 
