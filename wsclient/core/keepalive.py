@@ -33,8 +33,9 @@ class Keepalive:
 
     def next(self) -> float:
         """When to ask `due()` again, unless something is heard first."""
-        if self._asked is not None:
-            return self._asked + self._patience
+        asked = self._asked  # read once: a caller who reads for itself may hear something meanwhile
+        if asked is not None:
+            return asked + self._patience
         return self._heard + self._idle
 
     def due(self, now: float) -> Due:
