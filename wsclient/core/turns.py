@@ -83,7 +83,8 @@ class Turns:
 
     def await_data(self, timeout: float | None) -> bool:
         """As the borrower: sleeps until there is something to read; False after `timeout` seconds."""
-        return bool(self._poll.poll(None if timeout is None else timeout * 1000))
+        # a negative time, which is what a deadline that has passed leaves, would be for ever
+        return bool(self._poll.poll(None if timeout is None else max(0.0, timeout * 1000)))
 
     def give_back(self, who: object, ring: bool) -> None:
         """Ends the borrowing, if `who` is the borrower. ring: whether the event thread has something to do."""
