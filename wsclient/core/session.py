@@ -126,15 +126,16 @@ class Session:
             thread while this one is still in its system call. Raises like `send()`
         """
         turns = self._transport.turns
+        me = object()  # not the reply, for which several threads may wait
         try:
             if len(self._calls.waiting) == 1 and not self._watchful:
-                turns.borrow(reply)
+                turns.borrow(me)
             if text is not None:
                 self.send(reply, text)
-            if turns.borrower is reply:
+            if turns.borrower is me:
                 self._read_borrowed(reply, timeout)
         finally:
-            turns.give_back(reply, self._transport.more)
+            turns.give_back(me, self._transport.more)
 
     def _read_borrowed(self, reply: Reply[Any], timeout: float | None) -> None:
         transport, inbox = self._transport, self._transport.turns.inbox
