@@ -31,7 +31,8 @@ def options(proxy: str | None, parts: SplitResult, timeout: float) -> dict[str, 
     timeout: seconds for the conversation with a SOCKS proxy
     """
     host = parts.hostname or ""
-    none = {"http_no_proxy": ["*"]}
+    # without a proxy's name websocket-client drops the exceptions too, and asks the environment by itself
+    none = {"http_proxy_host": "unused", "http_proxy_port": 1, "proxy_type": "http", "http_no_proxy": ["*"]}
     if urls.is_loopback(host):
         return none
     if proxy is None:
