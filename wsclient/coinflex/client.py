@@ -1,12 +1,11 @@
 """WSClient: CoinFLEX's WebSocket API as a local object."""
 
-import json
 import ssl
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from ..core.codec import Codec
+from ..core.codec import codec
 from ..core.connect import Endpoint, check_seconds
 from ..core.connection import Connection, State
 from ..core.handlers import Handlers
@@ -65,7 +64,7 @@ class WSClient(Commands):
         ping_interval: float = 45.0,
         max_message_size: int = 16 * 1024 * 1024,
         compression: Literal["deflate"] | None = None,
-        json_loads: Callable[[str], Any] = json.loads,
+        json_loads: Callable[[str], Any] | None = None,
         json_dumps: Callable[[dict[str, Any]], str | bytes] | None = None,
     ) -> None:
         if isinstance(max_message_size, bool) or not isinstance(max_message_size, int) or max_message_size < 1:
@@ -80,7 +79,7 @@ class WSClient(Commands):
             handlers,
             ping_interval=ping_interval,
             max_message_size=max_message_size,
-            codec=Codec(json_loads) if json_dumps is None else Codec(json_loads, json_dumps),
+            codec=codec(json_loads, json_dumps),
         )
 
     def set_auth_data(self, user_id: int, cookie: str, passphrase: str) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import InvalidRequest
-from .dialect import Message
-from .reply import Carrier, Reply
+from .dialect import Answer, Dialect, Message
+from .reply import Carrier, Reply, fail, succeed
 
 
 class Calls:
@@ -46,19 +46,30 @@ class Calls:
             reply.carrier = session
             return self.waiting.get(reply.tag) is reply
 
-    def answered(self, tag: int, session: object) -> Reply[Any] | None:
-        """Takes out the call that a reply on this session answers; None if nothing was asked with this tag."""
+    def answered(self, tag: int, session: Carrier, *, unless_audience: bool = False) -> Reply[Any] | None:
+        """Takes out the call that a reply on this session answers; None if nothing was asked with this tag.
+
+        unless_audience: leave it, and give None, where somebody asked to be called back
+        """
         with self._lock:
             reply = self.waiting.get(tag)
-            if reply is None or reply.carrier is not session:
+            if reply is None or reply.carrier is not session or (unless_audience and reply.has_audience):
                 return None
             del self.waiting[tag]
             return reply
 
-    def lost(self, session: object) -> list[Reply[Any]]:
+    def lost(self, session: Carrier) -> list[Reply[Any]]:
         """Takes out the calls that were given to this session."""
         with self._lock:
             replies = [reply for reply in self.waiting.values() if reply.carrier is session]
             for reply in replies:
                 del self.waiting[reply.tag]
             return replies
+
+
+def settle(reply: Reply[Any], answer: Answer, message: Message, dialect: Dialect) -> None:
+    """Ends a call that was taken out with what its answer says."""
+    if answer.ok:
+        succeed(reply, message)
+    else:
+        fail(reply, dialect.refusal(message, reply.request))

@@ -8,9 +8,20 @@ from typing import Any
 from ..errors import InvalidRequest
 from .dialect import Message
 
+# json.dumps and json.loads make or look up these anew for each message
+_dumps: Callable[[Message], str] = json.JSONEncoder(allow_nan=False).encode
+_decode = json.JSONDecoder().raw_decode
 
-def _dumps(message: Message) -> str:
-    return json.dumps(message, allow_nan=False)
+
+def _loads(text: str) -> Any:
+    """As json.loads; faster where nothing stands around the value, as is usual."""
+    try:
+        value, end = _decode(text)
+        if end == len(text):
+            return value
+    except ValueError:
+        pass  # it may have white space before it
+    return json.loads(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +32,7 @@ class Codec:
     dumps: gives str or bytes; raises `TypeError` or `ValueError` for what can't be JSON
     """
 
-    loads: Callable[[str], Any] = json.loads
+    loads: Callable[[str], Any] = _loads
     dumps: Callable[[Message], str | bytes] = _dumps
 
     def __post_init__(self) -> None:
@@ -36,3 +47,8 @@ class Codec:
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(f"{request.get('method')} can't be written as JSON: {error}") from None
         return text.encode() if isinstance(text, str) else text
+
+
+def codec(loads: Callable[[str], Any] | None, dumps: Callable[[Message], str | bytes] | None) -> Codec:
+    """The user's functions, or the standard library's where there is none."""
+    return Codec(_loads if loads is None else loads, _dumps if dumps is None else dumps)

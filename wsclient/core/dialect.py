@@ -1,8 +1,7 @@
 """What a venue tells the core: how to ask, and how to read what comes back. Pure: no I/O, no state, no threads."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import AuthenticationError, CommandError
 
@@ -10,16 +9,14 @@ Message = dict[str, Any]
 """One decoded JSON object."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A reply to the call with this tag; `ok` is False where the exchange said no."""
 
     tag: int
     ok: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
+class Greeting(NamedTuple):
     """What the server says first, and what a login needs of it."""
 
     challenge: bytes

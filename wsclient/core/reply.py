@@ -111,10 +111,16 @@ class Reply(Future[T], Generic[T]):
         return True
 
     def set_result(self, result: T) -> None:
-        self._settle(result, None, "add_result")
+        self._refuse_if_done()
+        self.end(result, None)
 
     def set_exception(self, exception: BaseException | None) -> None:
-        self._settle(None, exception, "add_exception")
+        self._refuse_if_done()
+        self.end(None, exception)
+
+    def _refuse_if_done(self) -> None:
+        if self.done():
+            raise InvalidStateError(f"{self!r} has its outcome already")
 
     def leaving(self) -> bool:
         """Marks the call as about to be sent, from when it can't be cancelled; False if it was cancelled."""
@@ -162,42 +168,37 @@ class Reply(Future[T], Generic[T]):
         if self._state in _CANCELLED:
             raise CancelledError
 
-    def _settle(self, result: Any, exception: BaseException | None, told: str) -> None:
-        if self.done():
-            raise InvalidStateError(f"{self!r} has its outcome already")
+    def end(self, result: Any, exception: BaseException | None) -> None:
+        """Sets the outcome, and tells whoever waits for it."""
         self._result = result
         self._exception = exception
         condition = self.__dict__.get("lazy_condition")
         if condition is None:
             self._state = _FINISHED
             condition = self.__dict__.setdefault("lazy_condition", _SETTLED)
-        if condition is _SETTLED:
-            self._gate.release()
-            return
+            if condition is _SETTLED:
+                self._gate.release()
+                return
         with condition:
             self._state = _FINISHED
             for waiter in self._waiters:
-                getattr(waiter, told)(self)
+                waiter.add_result(self) if exception is None else waiter.add_exception(self)
             condition.notify_all()
         self._gate.release()
-        self._invoke_callbacks()  # type: ignore[attr-defined]
+        try:
+            self._invoke_callbacks()  # type: ignore[attr-defined]
+        except BaseException:
+            # a Future lets what is no Exception through; the event thread has others to serve
+            logger.exception("a callback of %r raised", self)
 
 
 def succeed(reply: Reply[Any], result: Any) -> None:
     """Ends the call with its reply. For whoever took the call out of the table, and so alone may end it."""
-    _settle(reply, reply.set_result, result)
+    if reply.leaving():
+        reply.end(result, None)
 
 
 def fail(reply: Reply[Any], error: Exception) -> None:
     """Ends the call with an error that is its alone. For whoever took the call out of the table."""
-    _settle(reply, reply.set_exception, error)
-
-
-def _settle(reply: Reply[Any], settle: Callable[[Any], None], outcome: Any) -> None:
-    if not reply.leaving():
-        return  # it was cancelled while it waited to be sent
-    try:
-        settle(outcome)
-    except BaseException:
-        # a Future lets what is no Exception through from its callbacks; the event thread has others to serve
-        logger.exception("a callback of %r raised", reply)
+    if reply.leaving():  # else it was cancelled while it waited to be sent
+        reply.end(None, error)

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import AuthenticationError, CommandError, ProtocolError, TransportError, WSClientError
 from . import frames
-from .calls import Calls
+from .borrowing import Borrowing, Resolved
+from .calls import Calls, settle
 from .codec import Codec
 from .deflate import Inflater
 from .dialect import Answer, Dialect, Greeting, Message
@@ -16,7 +17,7 @@ from .handlers import Caller
 from .keepalive import Due, Keepalive
 from .login import Attempt, Login
 from .outcomes import login_failed
-from .reply import Reply, fail, succeed
+from .reply import Reply
 from .transport import Gone, Transport
 
 logger = logging.getLogger("wsclient")
@@ -31,13 +32,6 @@ class Ending:
     error: WSClientError | None
     code: int | None = None
     reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A reply's text whose call is resolved already; the handler is still to have it."""
-
-    text: str
 
 
 class Session:
@@ -78,8 +72,11 @@ class Session:
         self._keepalive = Keepalive(ping_interval, timeout, clock())
         self._closing: float | None = None  # since when we wait for the peer's Close
         self._ending: Ending | None = None
-        self._watchful = False  # closing or ending: texts need a closer look
+        self.watchful = False  # closing or ending: texts need a closer look
         self._given_up: WSClientError | None = None
+        self._borrowing = Borrowing(
+            transport, self._reader, self, calls, dialect, caller, codec, self._keepalive, clock
+        )
         self.login = Login(
             greeted=dialect.greeting_mark is not None,
             timeout=timeout,
@@ -99,7 +96,7 @@ class Session:
         """Begins the closing handshake; `run()` ends when the peer answers, or when `give_up()` is called."""
         if self._closing is None:
             self._closing = self._clock()
-            self._watchful = True
+            self.watchful = True
             self._send_close(frames.NORMAL)
             self._transport.turns.ring()
 
@@ -117,78 +114,8 @@ class Session:
         self._transport.shut()
 
     def read_for(self, reply: Reply[Any], timeout: float | None, text: bytes | None = None) -> None:
-        """Lets the caller who alone waits for a reply read it here, on its own thread; see `turns`.
-
-        It takes its own reply if that comes before anything that somebody needs. Else all is left for the event
-        thread as it came, the reply too, so that everything is told in the order of the wire.
-
-        text: what to send first, where that isn't done: borrowed before, since a quick reply would wake the event
-            thread while this one is still in its system call. Raises like `send()`
-        """
-        turns = self._transport.turns
-        me = object()  # not the reply, for which several threads may wait
-        try:
-            if len(self._calls.waiting) == 1 and not self._watchful:
-                turns.borrow(me)
-            if text is not None:
-                self.send(reply, text)
-            if turns.borrower is me:
-                self._read_borrowed(reply, timeout)
-        finally:
-            turns.give_back(me, self._transport.more)
-
-    def _read_borrowed(self, reply: Reply[Any], timeout: float | None) -> None:
-        transport, inbox = self._transport, self._transport.turns.inbox
-        until = None if timeout is None else self._clock() + timeout
-        try:
-            while not (reply.done() or inbox):
-                left = None if until is None else until - self._clock()
-                if not transport.more and not transport.turns.await_data(left):
-                    return
-                received = transport.receive()
-                if received:
-                    self._keepalive.heard(self._clock())
-                    rest = self._without_own(self._reader.feed(received), reply)
-                    if rest:
-                        inbox.append(rest)
-                elif received is not None:
-                    inbox.append(received)
-        except OSError as error:
-            inbox.append(error)
-
-    def _without_own(self, events: list[frames.Event], reply: Reply[Any]) -> "list[frames.Event | Resolved]":
-        """What is left for the event thread to do, after this reply if it came first."""
-        mark = self._dialect.reply_mark
-        greeting = self._dialect.greeting_mark if self.login.greeting_matters else None
-        handled = self._caller.on_message is not None
-        rest: list[frames.Event | Resolved] = []
-        for event in events:
-            if event.__class__ is not str or rest:
-                rest.append(event)
-            elif mark in event:
-                if not self._is_answer(event, reply):
-                    rest.append(event)
-                elif handled:
-                    rest.append(Resolved(event))
-            elif handled or (greeting is not None and greeting in event):
-                rest.append(event)
-        return rest
-
-    def _is_answer(self, text: str, reply: Reply[Any]) -> bool:
-        """Ends the call if this is its plain answer. Whatever else it is, the event thread makes out."""
-        if reply.done() or reply.has_audience:
-            return False
-        try:
-            message = self._loads(text)
-            read = self._dialect.read(message) if isinstance(message, dict) else None
-        except (ValueError, RecursionError, ProtocolError):
-            return False
-        if not isinstance(read, Answer) or read.tag != reply.tag:
-            return False
-        if self._calls.answered(read.tag, self) is not reply:
-            return False
-        self._settle(reply, read, message)
-        return True
+        """Lets a caller who waits read on its own thread; see `borrowing`. text: what to send first."""
+        self._borrowing.read_for(reply, timeout, None if text is None else lambda: self.send(reply, text))
 
     # -- the event thread
 
@@ -259,7 +186,7 @@ class Session:
         greeting = self._dialect.greeting_mark if self.login.greeting_matters else None
         handler, client = self._caller.on_message, self._caller.client
         for event in events:
-            if event.__class__ is not str or self._watchful:
+            if event.__class__ is not str or self.watchful:
                 self._on_event(event)
             elif (waiting and mark in event) or (greeting is not None and greeting in event):
                 self._on_text(event)
@@ -324,13 +251,7 @@ class Session:
             if self._closing is None:
                 self._caller.error(ProtocolError(f"{self._name} answered the tag {answer.tag}: nobody asked"))
         else:
-            self._settle(reply, answer, message)
-
-    def _settle(self, reply: Reply[Any], answer: Answer, message: Message) -> None:
-        if answer.ok:
-            succeed(reply, message)
-        else:
-            fail(reply, self._dialect.refusal(message, reply.request))
+            settle(reply, answer, message, self._dialect)
 
     def _on_close(self, event: frames.Close) -> None:
         if self._closing is None:
@@ -341,7 +262,7 @@ class Session:
             error = TransportError(f"{self._name} closed the connection with code {event.code}{because}")
         # a Close frame without a code has the code 1005 for whoever asks (RFC 6455, section 7.1.5)
         self._ending = Ending(error, 1005 if event.code is None else event.code, event.reason)
-        self._watchful = True
+        self.watchful = True
         self._linger()
 
     def _fail(self, error: ProtocolError, code: int = frames.PROTOCOL_ERROR) -> None:
@@ -349,7 +270,7 @@ class Session:
         if self._ending is not None:
             return
         self._ending = Ending(error)
-        self._watchful = True
+        self.watchful = True
         if self._closing is None:
             self._send_close(code)
             self._linger()

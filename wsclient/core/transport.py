@@ -142,6 +142,8 @@ class Transport:
                     if not wait:
                         self._urgent += len(frame)
                     frame = b""
+                elif not wait:
+                    self._urgent_taken = len(frame)
                 if self._writing:
                     return
                 self._writing = True
@@ -169,6 +171,25 @@ class Transport:
             return frames.encode(opcode, payload)
         return frames.encode(opcode, data, compressed=True)
 
+    def _write_alone(self, frame: bytes, freight: Freight | None) -> int | None:
+        """As the one writer, of a frame with nothing before it: the usual case, in one step.
+
+        Returns None if that was all; else how much of the frame is written, and `_write` goes on.
+        """
+        if freight is not None:
+            freight.left = True
+        try:
+            sent = self._socket.send(frame)
+        except OSError:
+            return 0  # it is met again there
+        if sent == len(frame):
+            with self._lock:
+                if not (self._outbox or self._closed):
+                    self._writing = False
+                    self._urgent_taken = 0
+                    return None
+        return sent
+
     def _write(self, frame: bytes, freight: Freight | None, wait: bool) -> None:
         """As the one writer: writes this frame, then what others have left in the outbox meanwhile.
 
@@ -177,6 +198,12 @@ class Transport:
         batch = frame
         on_board: list[tuple[int, Freight]] = [(0, freight)] if freight is not None else []
         try:
+            if batch and self._tls is None:
+                done = self._write_alone(batch, freight)
+                if done is None:
+                    return
+                if done:
+                    batch, on_board = batch[done:], []  # it has left
             while True:
                 sent = self._write_batch(batch, on_board, wait) if batch else 0
                 with self._lock:

@@ -1,0 +1,139 @@
+"""Reading on a caller's thread, for as long as it waits for its reply; see `turns` for whose turn it is.
+
+What is plain is done at once: a reply that only its callers wait for, and a notice that nobody wants. At the first
+thing that somebody needs, a handler or a callback perhaps, the rest is left for the event thread as it came, so
+that everything is told in the order of the wire and on the thread where it is promised.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import ProtocolError
+from . import frames
+from .calls import Calls, settle
+from .codec import Codec
+from .dialect import Answer, Dialect
+from .handlers import Caller
+from .keepalive import Keepalive
+from .login import Login
+from .reply import Reply
+from .transport import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A reply's text whose call is resolved already; the handler is still to have it."""
+
+    text: str
+
+
+class Owner(Protocol):
+    """The session that is read for."""
+
+    login: Login
+    watchful: bool
+
+    def read_for(self, reply: Reply[Any], timeout: float | None) -> None: ...
+
+
+class Borrowing:
+    """Reads for callers. What it reads with is touched only by whose turn it is."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        reader: frames.FrameReader,
+        session: Owner,
+        calls: Calls,
+        dialect: Dialect,
+        caller: Caller[Any],
+        codec: Codec,
+        keepalive: Keepalive,
+        clock: Callable[[], float],
+    ) -> None:
+        self._transport = transport
+        self._turns = transport.turns
+        self._reader = reader
+        self._session = session
+        self._calls = calls
+        self._dialect = dialect
+        self._handled = caller.on_message is not None
+        self._loads = codec.loads
+        self._keepalive = keepalive
+        self._clock = clock
+
+    def read_for(self, reply: Reply[Any], timeout: float | None, send: Callable[[], None] | None = None) -> None:
+        """Reads until the reply is there, `timeout` seconds have passed, or the event thread has to go on.
+
+        send: sends the call, where that isn't done: after borrowing, since a quick reply would else wake the event
+            thread while this one is still in its system call. What it raises is raised
+        """
+        me = object()  # not the reply, for which several threads may wait
+        turns = self._turns
+        try:
+            if not self._session.watchful:
+                turns.borrow(me)
+            if send is not None:
+                send()
+            if turns.borrower is me:
+                self._read(reply, timeout)
+        finally:
+            turns.give_back(me, self._transport.more)
+
+    def _read(self, reply: Reply[Any], timeout: float | None) -> None:
+        transport, turns, inbox = self._transport, self._turns, self._turns.inbox
+        until = None if timeout is None else self._clock() + timeout
+        try:
+            while not (reply.done() or inbox):
+                if not transport.more and not turns.await_data(None if until is None else until - self._clock()):
+                    return
+                received = transport.receive()
+                if received:
+                    self._keepalive.heard(self._clock())
+                    rest = self._do_plain(self._reader.feed(received))
+                    if rest:
+                        inbox.append(rest)
+                elif received is not None:
+                    inbox.append(received)
+        except OSError as error:
+            inbox.append(error)
+
+    def _do_plain(self, events: list[frames.Event]) -> list[frames.Event | Resolved]:
+        """Does what is plain, and gives what is left for the event thread."""
+        mark, greeting = self._dialect.reply_mark, self._dialect.greeting_mark
+        if not self._session.login.greeting_matters:
+            greeting = None
+        rest: list[frames.Event | Resolved] = []
+        plain = True
+        for event in events:
+            if not plain or event.__class__ is not str:
+                plain = False
+            elif mark in event:
+                plain = self._settles(event)
+                if plain and not self._handled:
+                    continue
+                if plain:
+                    rest.append(Resolved(event))
+                    continue
+            elif not self._handled and (greeting is None or greeting not in event):
+                continue
+            else:
+                plain = False
+            rest.append(event)
+        return rest
+
+    def _settles(self, text: str) -> bool:
+        """Ends the call that this plainly answers. Whatever else it is, the event thread makes out."""
+        try:
+            message = self._loads(text)
+            answer = self._dialect.read(message) if isinstance(message, dict) else None
+        except (ValueError, RecursionError, ProtocolError):
+            return False
+        if answer.__class__ is not Answer:
+            return False
+        reply = self._calls.answered(answer.tag, self._session, unless_audience=True)
+        if reply is None:
+            return False
+        settle(reply, answer, message, self._dialect)
+        return True
