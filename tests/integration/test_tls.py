@@ -135,7 +135,8 @@ def test_a_whole_session_over_tls(make_client: MakeClient, certificate: Certific
             client.stop()
         assert stopping.seconds < 1.5
         assert event_threads() == []
-        assert [closed.code for closed in exchange.ledger.closures] == [1000]
+        closures = exchange.ledger.wait_for(lambda ledger: ledger.closures)
+        assert [closed.code for closed in closures] == [1000]
 
 
 def test_large_messages_both_ways_over_tls(make_client: MakeClient, certificate: Certificate) -> None:
