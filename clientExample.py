@@ -90,8 +90,8 @@ def convert(name: str, text: str) -> Any:
 def parse_fields(method: str, words: list[str]) -> dict[str, Any]:
     if method not in METHODS:
         end(NO_METHOD, f"unknown method {method!r}; there are {', '.join(METHODS)}")
-    known = list(inspect.signature(getattr(wsclient.WSClient, method)).parameters)[1:]
-    fields = {}
+    known = dict(list(inspect.signature(getattr(wsclient.WSClient, method)).parameters.items())[1:])
+    fields: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or name not in known:
@@ -100,6 +100,9 @@ def parse_fields(method: str, words: list[str]) -> dict[str, Any]:
             fields[name] = convert(name, text)
         except ValueError as error:
             end(BAD_VALUE, f"{name}: {error}")
+    missing = [name for name, field in known.items() if field.default is field.empty and name not in fields]
+    if missing:
+        end(BAD_VALUE, f"{method} needs {', '.join(missing)} too")
     return fields
 
 
