@@ -166,6 +166,8 @@ def run(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     client = wsclient.WSClient(
         arguments.url,
         msg_handler=None if arguments.method else on_message,
+        # of a single call its outcome tells all; without a handler the same would be logged besides
+        err_handler=(lambda client, error: None) if arguments.method else None,
         close_handler=on_close,
         insecure_ssl=arguments.insecure,
         socket_timeout=arguments.timeout,
