@@ -14,7 +14,7 @@ import pytest
 
 from tests.certificates import self_signed
 from tests.conftest import MakeClient, open_sockets
-from tests.peers import Peer, PeerServer, Stopwatch
+from tests.peers import Drip, Peer, PeerServer, Stopwatch
 from wsclient import NotSent, Reply, TransportError, WSClient
 from wsclient.sandbox import Sandbox
 
@@ -240,6 +240,15 @@ def test_a_proxy_that_refuses_is_a_transport_error_with_its_status(make_client: 
 def test_a_proxy_that_says_nothing_ends_in_time(make_client: MakeClient, kind: str) -> None:
     with PeerServer(lambda peer: peer.wait_for_end(), handshake=False) as server, Stopwatch() as waited:
         proxy = f"{kind}://127.0.0.1:{server.port}"
+        client = make_client("ws://exchange.test/v1", proxy=proxy, socket_timeout=0.4)
+        assert type(connecting_error(client)) is TransportError
+    assert waited.seconds < 2
+
+
+def test_a_proxy_that_drips_ends_in_time(make_client: MakeClient) -> None:
+    drip = Drip(b"HTTP/1.1 200 Fine\r\n" + b"X: y\r\n" * 60, pause=0.01)
+    with PeerServer(drip, handshake=False) as server, Stopwatch() as waited:
+        proxy = f"http://127.0.0.1:{server.port}"
         client = make_client("ws://exchange.test/v1", proxy=proxy, socket_timeout=0.4)
         assert type(connecting_error(client)) is TransportError
     assert waited.seconds < 2
