@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsclient.core import frames
+from wsclient.core.borrowing import Resolved
 from wsclient.core.calls import Calls
 from wsclient.core.codec import Codec
 from wsclient.core.connect import Abort, Endpoint, open_socket
 from wsclient.core.deflate import Deflater, Inflater
 from wsclient.core.dialect import Answer, Dialect, Greeting, Message
 from wsclient.core.handlers import Caller, Handlers
-from wsclient.core.session import Ending, Resolved, Session
+from wsclient.core.session import Ending, Session
 from wsclient.core.transport import Transport
 from wsclient.errors import AuthenticationError, CommandError
 
@@ -85,6 +86,7 @@ def run(url: str, *, echo: bool = True, compression: bool = True, timeout: float
         calls=Calls(lambda: False),
         caller=Caller(None, handlers),
         credentials=lambda: None,
+        expects_login=lambda: False,
         login_settled=lambda session, attempt, failure: None,
         timeout=timeout,
         ping_interval=timeout,

@@ -30,6 +30,7 @@ _COMPRESSED = 0x40  # the first reserved bit, as RFC 7692 uses it
 _CONTINUATION = 0x0
 _WHOLE_TEXT = _FIN | TEXT
 _MAX_CONTROL = 125
+_TWO_SHORTS = struct.Struct(">HH")
 # Codes that a peer may put into a Close frame (section 7.4 and IANA's registry); 3000 to 4999 are open to all.
 _CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
 # Up to here an incomplete frame is kept as bytes and parsed again with what follows; a larger one is gathered in
@@ -127,7 +128,7 @@ class FrameReader:
         return events
 
     def _parse(self, data: bytes, events: list[Event]) -> None:
-        pos = start = length = 0
+        pos = self._whole_texts(data, events) if not self._opcode else 0
         end = len(data)
         while end - pos >= 2 and not self._done:
             head = data[pos]
@@ -153,16 +154,41 @@ class FrameReader:
                     self._large = bytearray(data[start:])
                     return
                 break
+            self._check_size(head, length)
             if head == _WHOLE_TEXT:
-                if length > self._limit:
-                    self._check_size(head, length)
                 events.append(data[start:stop].decode())
             else:
-                self._check_size(head, length)
                 self._frame(head, data[start:stop], events)
             pos = stop
         if pos < end and not self._done:
             self._buffer = data[pos:]
+
+    def _whole_texts(self, data: bytes, events: list[Event]) -> int:
+        """Takes the whole text messages that `data` begins with, which is mostly all of it.
+
+        Returns where it stopped, at whatever needs a closer look.
+        """
+        pos = 0
+        end = len(data)
+        last = end - 4  # where a head may begin: a smaller frame than this reads is left to the closer look
+        limit = self._limit
+        add = events.append
+        read = _TWO_SHORTS.unpack_from
+        while pos <= last:
+            head, length = read(data, pos)
+            if head == 0x817E:
+                start = pos + 4
+            elif 0x8100 <= head < 0x817E:
+                length = head & 0x7F
+                start = pos + 2
+            else:
+                break
+            stop = start + length
+            if stop > end or length > limit:
+                break
+            add(data[start:stop].decode())
+            pos = stop
+        return pos
 
     def _gather(self, data: bytes, events: list[Event]) -> bytes:
         """Adds to the large frame; returns what follows it."""

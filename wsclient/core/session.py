@@ -38,6 +38,7 @@ class Session:
     """One open connection. Any thread sends on it, the event thread runs it.
 
     credentials: asks for what the login needs, at the moment of the login
+    expects_login: whether there are credentials
     login_settled: told the outcome of a login attempt, on the event thread; it ends the attempt
     """
 
@@ -50,6 +51,7 @@ class Session:
         calls: Calls,
         caller: Caller[Any],
         credentials: Callable[[], Any],
+        expects_login: Callable[[], bool],
         login_settled: "Callable[[Session, Attempt, AuthenticationError | None], None]",
         timeout: float,
         ping_interval: float,
@@ -79,6 +81,7 @@ class Session:
         )
         self.login = Login(
             greeted=dialect.greeting_mark is not None,
+            expected=expects_login,
             timeout=timeout,
             send=self._send_login,
             give_up=self.give_up,
@@ -182,13 +185,15 @@ class Session:
 
     def _deliver(self, events: "Sequence[frames.Event | Resolved]") -> None:
         """Each event in its turn. Texts are many: what most of them don't need isn't looked at here."""
-        waiting, mark = self._calls.waiting, self._dialect.reply_mark
+        # asked for once: a call that is made from now on can't be answered by what has come already
+        reply = self._dialect.reply_mark if self._calls.waiting else None
         greeting = self._dialect.greeting_mark if self.login.greeting_matters else None
+        mark, other = (reply, greeting) if reply is not None else (greeting, None)
         handler, client = self._caller.on_message, self._caller.client
         for event in events:
             if event.__class__ is not str or self.watchful:
                 self._on_event(event)
-            elif (waiting and mark in event) or (greeting is not None and greeting in event):
+            elif mark is not None and (mark in event or (other is not None and other in event)):
                 self._on_text(event)
             elif handler is not None:
                 try:
