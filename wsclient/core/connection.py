@@ -189,7 +189,7 @@ class Connection(Generic[C]):
             # Nothing of it left, so that it may go out on another connection, unless its end has told the call.
             self._retire(session)
             if not self._calls.carry(reply, None):
-                return True
+                break
         return False
 
     def _log_in(self, session: Session) -> None:
@@ -203,7 +203,11 @@ class Connection(Generic[C]):
         reported: whether the error handler was told already, by the event thread
         """
         if not self._calls.drop(reply):
-            return reply  # somebody else has told its outcome
+            # its outcome is another one's to tell, who is doing so: the reply after all, or the connection's end
+            told = None if self._caller.handles_errors else reply.exception()
+            if isinstance(told, ConnectionError):
+                raise told
+            return reply
         if not self._caller.handles_errors:
             raise error
         if not reported:
