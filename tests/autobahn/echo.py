@@ -21,14 +21,8 @@ class Nothing(Dialect):
 
     reply_mark = "\0"
 
-    def is_private(self, request: Message) -> bool:
-        return False
-
-    def check(self, request: Message) -> None:
-        pass
-
-    def tag_of(self, request: Message) -> int | None:
-        return None
+    def examine(self, request: Message) -> tuple[bool, int | None]:
+        return False, None
 
     def tagged(self, request: Message, tag: int) -> Message:
         return request
@@ -83,7 +77,7 @@ def run(url: str, *, echo: bool = True, compression: bool = True, timeout: float
         transport,
         name=endpoint.safe_url,
         dialect=Nothing(),
-        calls=Calls(lambda: False),
+        calls=Calls(Nothing(), lambda: False),
         caller=Caller(None, handlers),
         credentials=lambda: None,
         expects_login=lambda: False,

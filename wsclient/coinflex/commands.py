@@ -55,7 +55,7 @@ class Commands(ABC):
         total: of the counter asset, scaled by 10000; one of the two
         Errors: `NotFound` (no such market).
         """
-        _one_of(quantity=quantity, total=total)
+        _one_of("quantity or total", quantity, total)
         return self._command(
             "EstimateMarketOrder",
             **_pair(base, counter),
@@ -89,7 +89,7 @@ class Commands(ABC):
         Errors: `NotFound` (no such market), `TonceOutOfSequence`, `InsufficientFunds`, `TooManyOrders`,
         `WouldMatch`.
         """
-        _one_of(quantity=quantity, total=total)
+        _one_of("quantity or total", quantity, total)
         if price is not None and quantity is None:
             raise InvalidRequest("a limit order has a quantity and a price; a total is for a market order")
         if persist is not None and not isinstance(persist, bool) and persist != "fill_or_kill":
@@ -125,7 +125,7 @@ class Commands(ABC):
         post_only: refuse rather than match at once
         Errors: `NotFound`, `InsufficientFunds`, `WouldMatch`.
         """
-        _one_of(id=id, tonce=tonce)
+        _one_of("id or tonce", id, tonce)
         return self._command(
             "ModifyOrder",
             id=_integer("id", id),
@@ -144,7 +144,7 @@ class Commands(ABC):
         id or tonce: which order
         Errors: `NotFound`.
         """
-        _one_of(id=id, tonce=tonce)
+        _one_of("id or tonce", id, tonce)
         return self._command("CancelOrder", id=_integer("id", id), tonce=_amount("tonce", tonce), tag=tag)
 
     def CancelAllOrders(self, *, tag: int | None = None) -> Reply[replies.Orders]:
@@ -176,8 +176,11 @@ class Commands(ABC):
         return self._command("WatchTicker", **_pair(base, counter), watch=_switch(watch), tag=tag)
 
     def _command(self, method: str, **fields: Any) -> Reply[Any]:
-        given = {name: value for name, value in fields.items() if value is not None}
-        return self.send({"method": method, **given})
+        message: dict[str, Any] = {"method": method}
+        for name, value in fields.items():
+            if value is not None:
+                message[name] = value
+        return self.send(message)
 
 
 class Requests(Commands):
@@ -195,11 +198,9 @@ def _pair(base: Asset, counter: Asset) -> dict[str, int]:
     return {"base": asset_code(base), "counter": asset_code(counter)}
 
 
-def _one_of(**fields: int | None) -> None:
-    given = [name for name, value in fields.items() if value is not None]
-    if len(given) != 1:
-        names = " or ".join(fields)
-        raise InvalidRequest(f"give either {names}" + (", not both" if given else ""))
+def _one_of(names: str, first: int | None, second: int | None) -> None:
+    if (first is None) is (second is None):
+        raise InvalidRequest(f"give either {names}" + (", not both" if first is not None else ""))
 
 
 def _integer(name: str, value: int | None) -> int | None:

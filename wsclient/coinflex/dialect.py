@@ -48,10 +48,7 @@ class CoinFLEX(Dialect):
     reply_mark = '"tag"'
     greeting_mark = '"Welcome"'
 
-    def is_private(self, request: Message) -> bool:
-        return request["method"] not in PUBLIC
-
-    def check(self, request: Message) -> None:
+    def examine(self, request: Message) -> tuple[bool, int | None]:
         if not isinstance(request, dict):
             raise InvalidRequest(f"a message is a dict, not {type(request).__name__}")
         method = request.get("method")
@@ -59,18 +56,8 @@ class CoinFLEX(Dialect):
             raise InvalidRequest("a message needs its method, a str")
         if method == "Authenticate":
             raise InvalidRequest("the client logs in by itself: set_auth_data(), then any private call")
-
-    def tag_of(self, request: Message) -> int | None:
         tag = request.get("tag")
-        if tag is None:
-            return None
-        if isinstance(tag, bool) or not isinstance(tag, int):
-            raise InvalidRequest(f"a tag is an int, not {type(tag).__name__}")
-        if tag == 0:
-            raise InvalidRequest("the tag 0 isn't echoed, so that its reply could never be found")
-        if not -(2**63) <= tag < 2**63:
-            raise InvalidRequest("a tag must fit 64 bits")
-        return tag
+        return method not in PUBLIC, None if tag is None else _checked(tag)
 
     def tagged(self, request: Message, tag: int) -> Message:
         return {**request, "tag": tag}
@@ -121,3 +108,13 @@ def _nonce(text: Any) -> bytes:
     if len(nonce) != NONCE_BYTES:
         raise ProtocolError(f"a Welcome whose nonce has {len(nonce)} bytes, not {NONCE_BYTES}")
     return nonce
+
+
+def _checked(tag: Any) -> int:
+    if isinstance(tag, bool) or not isinstance(tag, int):
+        raise InvalidRequest(f"a tag is an int, not {type(tag).__name__}")
+    if tag == 0:
+        raise InvalidRequest("the tag 0 isn't echoed, so that its reply could never be found")
+    if not -(2**63) <= tag < 2**63:
+        raise InvalidRequest("a tag must fit 64 bits")
+    return tag

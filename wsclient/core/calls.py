@@ -12,13 +12,14 @@ from .reply import Carrier, Reply, fail, succeed
 class Calls:
     """The calls that wait for a reply, by tag. A tag is taken from when the call is made until its outcome."""
 
-    def __init__(self, on_event_thread: Callable[[], bool]) -> None:
+    def __init__(self, dialect: Dialect, on_event_thread: Callable[[], bool]) -> None:
+        self._dialect = dialect
         self._on_event_thread = on_event_thread
         self._lock = threading.Lock()  # guards what follows, and each Reply's carrier
         self.waiting: dict[int, Reply[Any]] = {}  # by tag; for others to ask whether it is empty, and no more
         self._next = 1
 
-    def add(self, tag: int | None, build: Callable[[int], Message]) -> Reply[Any]:
+    def add(self, request: Message, tag: int | None) -> Reply[Any]:
         """A new call. `tag` is the caller's choice; None takes the next free one of 1, 2, 3 …"""
         with self._lock:
             if tag is None:
@@ -28,7 +29,7 @@ class Calls:
                 self._next += 1
             elif tag in self.waiting:
                 raise InvalidRequest(f"the tag {tag} is in use by a call that still waits for its reply")
-            reply = Reply[Any](build(tag), tag, self._on_event_thread)
+            reply: Reply[Any] = Reply(self._dialect.tagged(request, tag), tag, self._on_event_thread)
             self.waiting[tag] = reply
             return reply
 

@@ -87,7 +87,7 @@ class Connection(Generic[C]):
         self._max_message_size = max_message_size
         self._codec = codec
         self._clock = clock
-        self._calls = Calls(self.on_event_thread)
+        self._calls = Calls(dialect, self.on_event_thread)
         self.credentials: Any = None  # opaque; written by any thread, read once a login
         self._warned = False
         self._exposed = False
@@ -120,9 +120,8 @@ class Connection(Generic[C]):
         Raises `InvalidRequest` and `ClientClosed` always; anything else only if there is no error handler.
         """
         self._refuse_if_stopped()
-        self._dialect.check(request)
-        private = self._dialect.is_private(request)
-        reply = self._calls.add(self._dialect.tag_of(request), lambda tag: self._dialect.tagged(request, tag))
+        private, tag = self._dialect.examine(request)
+        reply = self._calls.add(request, tag)
         try:
             text = self._codec.encoded(reply.request)
         except InvalidRequest:
@@ -172,7 +171,7 @@ class Connection(Generic[C]):
         for _ in range(_TRIES):
             session = self._open_session()
             try:
-                if private:
+                if private and not session.login.done:
                     self._log_in(session)
                 if wait == 0:
                     session.send(reply, text)
@@ -221,6 +220,9 @@ class Connection(Generic[C]):
 
     def _open_session(self) -> Session:
         """The open session; where there is none, waits for the opening under way, or for a new one."""
+        session = self._session
+        if session is not None:
+            return session
         with self._lock:
             if self._stopped:
                 raise not_sent(stopped())

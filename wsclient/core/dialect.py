@@ -33,16 +33,11 @@ class Dialect(ABC):
     greeting_mark: str | None = None
 
     @abstractmethod
-    def is_private(self, request: Message) -> bool:
-        """Whether the call needs a login first."""
+    def examine(self, request: Message) -> tuple[bool, int | None]:
+        """Whether a request needs a login first, and the tag that the caller chose, if one was.
 
-    @abstractmethod
-    def check(self, request: Message) -> None:
-        """Raises `InvalidRequest` for a request that may not be sent as it is."""
-
-    @abstractmethod
-    def tag_of(self, request: Message) -> int | None:
-        """The tag that the caller chose, if one was; `InvalidRequest` where it can't be one."""
+        Raises `InvalidRequest` for a request that may not be sent as it is.
+        """
 
     @abstractmethod
     def tagged(self, request: Message, tag: int) -> Message:

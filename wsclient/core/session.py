@@ -318,7 +318,7 @@ class Session:
 
     def _send_login(self, attempt: Attempt, greeting: Greeting | None) -> None:
         request = self._dialect.login(self._credentials(), greeting)
-        reply = self._calls.add(None, lambda tag: self._dialect.tagged(request, tag))
+        reply = self._calls.add(request, None)
         reply.leaving()
         reply.add_done_callback(lambda _: self._login_answered(attempt, reply))
         try:

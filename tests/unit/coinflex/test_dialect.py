@@ -16,23 +16,22 @@ NONCE = base64.b64encode(b"0123456789abcdef").decode()
 
 @pytest.mark.parametrize("method", ["EstimateMarketOrder", "WatchOrders", "WatchTicker"])
 def test_three_commands_are_public_and_every_other_is_private(method: str) -> None:
-    assert not dialect.is_private({"method": method})
-    assert dialect.is_private({"method": "Whatever"})
+    assert dialect.examine({"method": method}) == (False, None)
+    assert dialect.examine({"method": "Whatever"}) == (True, None)
 
 
 @pytest.mark.parametrize("request_", [[], "x", None, {}, {"method": 5}, {"method": "Authenticate"}])
 def test_what_is_no_request_is_refused(request_: Any) -> None:
     with pytest.raises(errors.InvalidRequest):
-        dialect.check(request_)
+        dialect.examine(request_)
 
 
 def test_a_request_may_name_its_tag_but_not_any() -> None:
-    assert dialect.tag_of({}) is None
-    assert dialect.tag_of({"tag": None}) is None
-    assert dialect.tag_of({"tag": -5}) == -5
+    assert dialect.examine({"method": "M", "tag": None}) == (True, None)
+    assert dialect.examine({"method": "M", "tag": -5}) == (True, -5)
     for tag in (0, True, "1", 1.0, 2**63, [1]):
         with pytest.raises(errors.InvalidRequest):
-            dialect.tag_of({"tag": tag})
+            dialect.examine({"method": "M", "tag": tag})
 
 
 def test_tagging_leaves_the_callers_dict_alone() -> None:

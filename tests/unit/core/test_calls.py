@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from wsclient.coinflex.dialect import CoinFLEX
 from wsclient.core.calls import Calls
-from wsclient.core.dialect import Message
 from wsclient.core.reply import Reply
 from wsclient.errors import InvalidRequest
 
@@ -17,16 +17,12 @@ class Session:
         raise NotImplementedError
 
 
-def tagged(tag: int) -> Message:
-    return {"method": "Test", "tag": tag}
-
-
 def calls() -> Calls:
-    return Calls(lambda: False)
+    return Calls(CoinFLEX(), lambda: False)
 
 
 def add(table: Calls, tag: int | None = None) -> Reply[Any]:
-    return table.add(tag, tagged)
+    return table.add({"method": "Test"}, tag)
 
 
 def test_tags_count_up_and_step_around_those_in_use() -> None:
