@@ -1,0 +1,62 @@
+"""What needs no server: parsing from memory, the login's signature, the import."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+from .. import measure, texts
+from ..measure import Figures
+
+_IMPORT = """
+import websocket, json, ssl, concurrent.futures, sys, time
+began = time.perf_counter()
+import wsclient
+imported = time.perf_counter()
+wsclient.WSClient
+loaded = time.perf_counter()
+print(loaded - began, imported - began, int("ecdsa" in sys.modules))
+"""
+
+
+def feed(url: str, count: int, parse: bool) -> Figures:
+    """The same texts, from a list."""
+    notices = texts.notices()
+    loads = json.loads
+    left = count
+    began = time.perf_counter()
+    while left > 0:
+        for text in notices[:left]:
+            loads(text)
+        left -= len(notices)
+    return {"rate": count / (time.perf_counter() - began)}
+
+
+def authentication(url: str, count: int, warm_up: int) -> Figures:
+    """The key from the passphrase and the signature, with all tables warm; gmpy2 isn't used if it is there."""
+    for module in ("gmpy2", "gmpy"):
+        sys.modules[module] = None  # type: ignore[assignment]
+    from wsclient.coinflex.signing import Credentials
+
+    def sign() -> None:
+        Credentials(1, "cookie", "opensesame").sign(bytes(16), bytes(16))
+
+    times = measure.latencies(sign, count, warm_up)
+    return {name: microseconds / 1000 for name, microseconds in times.items()}
+
+
+def importing(url: str, count: int) -> Figures:
+    """How much longer the client's import takes, after that of what it is built on; each in a new process."""
+    columns: list[list[float]] = []
+    for _ in range(count + 1):  # the first one compiles
+        output = subprocess.run(
+            [sys.executable, "-c", _IMPORT], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+        columns.append([float(word) for word in output.split()])
+    loaded, imported, ecdsa = zip(*columns[1:], strict=True)
+    return {
+        "ms": statistics.median(loaded) * 1000,
+        "import_alone_ms": statistics.median(imported) * 1000,
+        "imports_ecdsa": max(ecdsa),
+    }

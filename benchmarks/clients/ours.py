@@ -1,0 +1,80 @@
+"""wsclient, through its public face alone."""
+
+import json
+import threading
+from collections.abc import Callable
+
+from wsclient import WSClient
+
+from .. import measure
+from ..measure import Figures
+from ..texts import CALL, METHOD, PAIR, START
+
+_FIELDS = {name: value for name, value in CALL.items() if name != "method"}
+_START = {name: value for name, value in START.items() if name != "method"}
+
+
+def _client(url: str, handler: Callable[[WSClient, str], object] | None = None) -> WSClient:
+    """A client that is connected."""
+    client = WSClient(url, msg_handler=handler)
+    client.call(METHOD, **_FIELDS)
+    return client
+
+
+def feed(url: str, count: int, parse: bool) -> Figures:
+    loads = json.loads
+    received = 0
+    ended = threading.Event()
+
+    def parsed(_: WSClient, text: str) -> None:
+        nonlocal received
+        received += 1
+        loads(text)
+
+    def raw(_: WSClient, text: str) -> None:
+        nonlocal received
+        received += 1
+
+    client = WSClient(url, parsed if parse else raw, close_handler=lambda *_: ended.set())
+    client.call(METHOD, **_FIELDS)
+    timed = measure.Feed(count)
+    client.call(METHOD, **_START)
+    ended.wait()
+    figures = timed.ended(received)
+    client.stop()
+    return figures
+
+
+def calls(url: str, count: int, warm_up: int, handler: bool) -> Figures:
+    with _client(url, _ignore if handler else None) as client:
+        return measure.latencies(lambda: client.call(METHOD, **_FIELDS), count, warm_up)
+
+
+def feed_calls(url: str, count: int, warm_up: int) -> Figures:
+    received = 0
+
+    def counted(_: WSClient, text: str) -> None:
+        nonlocal received
+        received += 1
+
+    with _client(url, counted) as client:
+        client.call(METHOD, **_START)
+        return measure.latencies(lambda: client.call(METHOD, **_FIELDS), count, warm_up)
+
+
+def threads(url: str, threads: int, each: int, warm_up: int) -> Figures:
+    with _client(url) as client:
+        return measure.threads(lambda: client.call(METHOD, **_FIELDS), threads, each, warm_up)
+
+
+def window(url: str, size: int, count: int, warm_up: int) -> Figures:
+    with _client(url) as client:
+        return measure.window(lambda: client.EstimateMarketOrder(**PAIR, quantity=10000), size, count, warm_up)
+
+
+def memory(url: str, connections: int) -> Figures:
+    return measure.memory(lambda: _client(url), connections)
+
+
+def _ignore(client: WSClient, text: str) -> None:
+    pass
