@@ -212,9 +212,7 @@ def test_a_login_that_is_never_answered_ends_in_time_and_gives_the_connection_up
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 4000, None, "no Close frame"])
-def test_a_close_in_the_middle_of_the_login_is_told_once(
-    make_client: MakeClient, code: int | str | None
-) -> None:
+def test_a_close_in_the_middle_of_the_login_is_told_once(make_client: MakeClient, code: int | str | None) -> None:
     def script(peer: Peer) -> None:
         peer.welcome()
         peer.receive("Authenticate")

@@ -41,9 +41,7 @@ def closed_port() -> Iterator[int]:
 # -- nobody there
 
 
-def test_a_closed_port_is_not_sent_with_the_reason_as_its_cause(
-    make_client: MakeClient, closed_port: int
-) -> None:
+def test_a_closed_port_is_not_sent_with_the_reason_as_its_cause(make_client: MakeClient, closed_port: int) -> None:
     cause = connecting_error(make_client(f"ws://127.0.0.1:{closed_port}"))
     assert type(cause) is TransportError
     assert isinstance(cause.__cause__, ConnectionRefusedError)

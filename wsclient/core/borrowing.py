@@ -72,7 +72,8 @@ class Borrowing:
         me = object()  # not the reply, for which several threads may wait
         turns = self._turns
         try:
-            if not self._session.watchful:
+            # With several calls under way the event thread reads: borrowing for each costs more than it saves.
+            if len(self._calls.waiting) == 1 and not self._session.watchful:
                 turns.borrow(me)
             if send is not None:
                 send()

@@ -122,11 +122,5 @@ class TradeVolumeChanged:
 
 
 Event: TypeAlias = (
-    BalanceChanged
-    | OrderOpened
-    | OrderModified
-    | OrdersMatched
-    | OrderClosed
-    | TickerChanged
-    | TradeVolumeChanged
+    BalanceChanged | OrderOpened | OrderModified | OrdersMatched | OrderClosed | TickerChanged | TradeVolumeChanged
 )

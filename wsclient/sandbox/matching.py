@@ -43,9 +43,7 @@ Taker: TypeAlias = LiveOrder | MarketOrder
 class Floor:
     """The trading floor: all books and accounts, and the events that came of them."""
 
-    def __init__(
-        self, markets: Iterable[Market], clock: Callable[[], int], seed: int, fees: Fees | None
-    ) -> None:
+    def __init__(self, markets: Iterable[Market], clock: Callable[[], int], seed: int, fees: Fees | None) -> None:
         self.accounts = Accounts()
         self.books: dict[tuple[int, int], OrderBook] = {}
         for market in markets:
@@ -269,9 +267,7 @@ class Floor:
         market = order.market
         self._touched[market.base, market.counter] = None
         self.events.append(
-            kind(
-                order.user, order.id, order.tonce, market.base, market.counter, order.signed, order.price, time
-            )
+            kind(order.user, order.id, order.tonce, market.base, market.counter, order.signed, order.price, time)
         )
 
     def _tell_balances(self) -> None:
