@@ -110,7 +110,10 @@ def test_a_welcome_without_a_proper_nonce_is_a_protocol_error(
     assert all(isinstance(error, ProtocolError) for error in errors)
 
 
-def test_a_second_welcome_before_the_login_is_a_protocol_error(make_client: MakeClient) -> None:
+@pytest.mark.parametrize("credentials", [True, False], ids=["with credentials", "without"])
+def test_a_second_welcome_before_the_login_is_a_protocol_error(
+    make_client: MakeClient, credentials: bool
+) -> None:
     def script(peer: Peer) -> int | None:
         call = peer.receive("WatchTicker")
         peer.welcome()
@@ -121,7 +124,10 @@ def test_a_second_welcome_before_the_login_is_a_protocol_error(make_client: Make
 
     told = Recorder()
     with PeerServer(script) as server:
-        error = watch(make_client(server.url, **told.handlers())).exception(5)
+        client = make_client(server.url, **told.handlers())
+        if credentials:
+            logged_in(client)
+        error = watch(client).exception(5)
         assert isinstance(error, OutcomeUnknown)
         assert isinstance(error.__cause__, ProtocolError)
         assert server.result() == 1002
