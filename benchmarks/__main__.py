@@ -1,7 +1,6 @@
 """Runs every client of every row several times in turn, and prints medians and ratios side by side."""
 
 import argparse
-import importlib.util
 import json
 import signal
 import sys
@@ -9,7 +8,7 @@ from typing import NoReturn
 
 from . import processes, report, rows
 from .report import Circumstances, Outcome
-from .rows import CLIENTS, Row
+from .rows import Row
 
 
 def main() -> int:
@@ -40,10 +39,9 @@ def _run(chosen: list[Row], rounds: int, quick: bool, file: str | None, markdown
     circumstances = Circumstances.now(str(placement))
     told = sys.stderr if markdown else sys.stdout
     print(*circumstances.lines(), sep="\n", file=told)
-    needed = {client.needs for client in CLIENTS.values() if client.needs}
-    absent = report.missing(package for package in needed if importlib.util.find_spec(package) is None)
-    for client, package in absent.items():
-        print(f"{client} is left out: {package} isn't installed", file=told)
+    absent = report.missing()
+    for client, packages in absent.items():
+        print(f"{client} is left out: not installed: {packages}", file=told)
     print(file=told)
     outcomes = []
     status = 0

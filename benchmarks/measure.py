@@ -13,18 +13,21 @@ from typing import Any
 Figures = dict[str, float]
 
 
-class Feed:
-    """Times a feed: from the command that begins it to its end."""
+class Timed:
+    """Times something of which there is a certain count: from now until it has ended."""
 
     def __init__(self, count: int) -> None:
         self._count = count
+        self._cpu = time.process_time()
         self._began = time.perf_counter()
 
-    def ended(self, received: int) -> Figures:
+    def ended(self, received: int | None = None) -> Figures:
+        """How many a second, and how busy this process was; received: refused if it is less than the count."""
         seconds = time.perf_counter() - self._began
-        if received < self._count:
+        cpu = time.process_time() - self._cpu
+        if received is not None and received < self._count:
             raise RuntimeError(f"{received} messages came of {self._count}")
-        return {"rate": self._count / seconds}
+        return {"rate": self._count / seconds, "client_busy": cpu / seconds}
 
 
 def consume(texts: Iterable[str | bytes], parse: bool) -> int:
@@ -96,13 +99,12 @@ def threads(call: Callable[[], object], count: int, each: int, warm_up: int) -> 
         ready.wait()
     except threading.BrokenBarrierError:
         pass
-    began = time.perf_counter()
+    timed = Timed(count * each)
     for worker in workers:
         worker.join()
-    seconds = time.perf_counter() - began
     if failures:
         raise failures[0]
-    return {"rate": count * each / seconds}
+    return timed.ended()
 
 
 def window(send: Callable[[], "Future[Any]"], size: int, count: int, warm_up: int) -> Figures:
@@ -118,9 +120,9 @@ def window(send: Callable[[], "Future[Any]"], size: int, count: int, warm_up: in
             replies.popleft().result()
 
     run(warm_up)
-    began = time.perf_counter()
+    timed = Timed(count)
     run(count)
-    return {"rate": count / (time.perf_counter() - began)}
+    return timed.ended()
 
 
 async def async_window(send: Callable[[], "asyncio.Future[Any]"], size: int, count: int, warm_up: int) -> Figures:
@@ -136,9 +138,9 @@ async def async_window(send: Callable[[], "asyncio.Future[Any]"], size: int, cou
             await replies.popleft()
 
     await run(warm_up)
-    began = time.perf_counter()
+    timed = Timed(count)
     await run(count)
-    return {"rate": count / (time.perf_counter() - began)}
+    return timed.ended()
 
 
 def memory(connect: Callable[[], object], connections: int) -> Figures:

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import statistics
@@ -13,6 +14,7 @@ from typing import Any
 from .measure import Figures
 from .rows import CLIENTS, RAW, Row
 
+_LOADS = ("client_busy", "server_busy", "notices_per_second")
 PACKAGES = ("wsclient", "websocket-client", "websockets", "picows", "aiohttp", "uvloop", "ecdsa")
 
 
@@ -42,7 +44,8 @@ class Outcome:
         ratios = [ours / theirs if self.row.rising else theirs / ours for ours, theirs in pairs]
         return statistics.median(ratios) if ratios else None
 
-    def server(self, client: str, figure: str) -> float | None:
+    def other(self, client: str, figure: str) -> float | None:
+        """The median of a figure that isn't the row's own."""
         values = [figures[figure] for figures in self.rounds.get(client, []) if figures and figure in figures]
         return statistics.median(values) if values else None
 
@@ -80,12 +83,12 @@ class Circumstances:
 
 
 def table(outcome: Outcome) -> list[list[str]]:
-    """Client, median, how many times as good ours is, what is to be reached, whether it is, the server's load."""
+    """Client, median, how many times as good ours is, what is to be reached, whether it is, and who was busy."""
     row = outcome.row
-    rows = [["client", f"median, {row.unit}", "ours is", "target", "", "server busy"]]
+    rows = [["client", f"median, {row.unit}", "ours is", "target", "", "client busy", "server busy"]]
     for client in row.clients:
         if client in outcome.failures:
-            rows.append([client, outcome.failures[client], "", "", "", ""])
+            rows.append([client, outcome.failures[client], "", "", "", "", ""])
             continue
         median = outcome.median(client)
         if median is None:
@@ -100,9 +103,9 @@ def table(outcome: Outcome) -> list[list[str]]:
             reached = target is not None and times is not None and times >= target
             told = "" if target is None else f"{target:g}x"
         verdict = "" if target is None else "reached" if reached else "MISSED"
-        busy = outcome.server(client, "server_busy")
-        load = "" if busy is None or row.job == "memory" else f"{busy:.0%}"
-        rows.append([client, number(median), ratio, told, verdict, load])
+        loads = [outcome.other(client, figure) for figure in ("client_busy", "server_busy")]
+        busy = ["" if load is None or row.job == "memory" else f"{load:.0%}" for load in loads]
+        rows.append([client, number(median), ratio, told, verdict, *busy])
     return rows
 
 
@@ -112,13 +115,13 @@ def remarks(outcome: Outcome) -> list[str]:
     lines = []
     if row.job == "feed_calls":
         for client in row.clients:
-            rate = outcome.server(client, "notices_per_second")
+            rate = outcome.other(client, "notices_per_second")
             if rate is not None and rate < 19_500:
                 lines.append(f"{client}: the feed ran at no more than {number(rate)} notices/s")
     others = sorted({name for figures in outcome.rounds.get(row.ours, []) if figures for name in figures})
-    told = [name for name in others if name not in (row.figure, "server_busy", "notices_per_second")]
+    told = [name for name in others if name not in (row.figure, *_LOADS)]
     if told:
-        parts = [f"{name} {number(outcome.server(row.ours, name) or 0.0)}" for name in told]
+        parts = [f"{name} {number(outcome.other(row.ours, name) or 0.0)}" for name in told]
         lines.append(f"{row.ours}, besides: " + ", ".join(parts))
     return lines
 
@@ -138,7 +141,8 @@ def as_markdown(outcomes: Iterable[Outcome], circumstances: Circumstances, round
     introduction = (
         f"Made by `python -m benchmarks --rounds {rounds} --markdown`. Medians of the rounds; *ours is*: how many "
         "times as good wsclient is, the median of the ratios within each round. The bare socket parses nothing: "
-        "it shows what the server alone can do. *Server busy*: the share of a core that the server took."
+        "it shows what the server alone can do. *Busy*: the share of a core that was taken. It is the client that is "
+        "measured where it is busy all the time and the server isn't."
     )
     lines = [
         "# Results",
@@ -180,10 +184,13 @@ def as_json(outcomes: Iterable[Outcome], circumstances: Circumstances, rounds: i
     }
 
 
-def missing(packages: Iterable[str]) -> dict[str, str]:
-    """The clients that can't run, and the package that each lacks."""
-    absent = set(packages)
-    return {name: client.needs for name, client in CLIENTS.items() if client.needs and client.needs in absent}
+def missing() -> dict[str, str]:
+    """The clients that can't run, and the packages that each lacks."""
+    lacking = {
+        name: ", ".join(package for package in client.needs if importlib.util.find_spec(package) is None)
+        for name, client in CLIENTS.items()
+    }
+    return {name: packages for name, packages in lacking.items() if packages}
 
 
 def number(value: float) -> str:

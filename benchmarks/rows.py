@@ -14,29 +14,31 @@ APP: Final = "websocket-client WebSocketApp"
 RECV: Final = "websocket-client recv"
 RECV_UNCHECKED: Final = "websocket-client recv, UTF-8 unchecked"
 PICOWS: Final = "picows"
+PICOWS_UVLOOP: Final = "picows on uvloop"
 AIOHTTP: Final = "aiohttp"
 LOCAL: Final = "wsclient, without a server"
 
 
 @dataclass(frozen=True)
 class Client:
-    """module: in `benchmarks.clients`; needs: the package that it can't do without"""
+    """module: in `benchmarks.clients`; needs: the packages that it can't do without"""
 
     module: str
-    needs: str | None = None
+    needs: tuple[str, ...] = ()
 
 
 CLIENTS: Final[Mapping[str, Client]] = {
     OURS: Client("ours"),
     LOCAL: Client("local"),
     MEMORY: Client("local"),
-    WEBSOCKETS: Client("websockets_sync", "websockets"),
-    WEBSOCKETS_ASYNCIO: Client("websockets_asyncio", "websockets"),
-    APP: Client("websocket_app", "websocket"),
-    RECV: Client("websocket_recv", "websocket"),
-    RECV_UNCHECKED: Client("websocket_recv_unchecked", "websocket"),
-    PICOWS: Client("picows_asyncio", "picows"),
-    AIOHTTP: Client("aiohttp_client", "aiohttp"),
+    WEBSOCKETS: Client("websockets_sync", ("websockets",)),
+    WEBSOCKETS_ASYNCIO: Client("websockets_asyncio", ("websockets",)),
+    APP: Client("websocket_app", ("websocket",)),
+    RECV: Client("websocket_recv", ("websocket",)),
+    RECV_UNCHECKED: Client("websocket_recv_unchecked", ("websocket",)),
+    PICOWS: Client("picows_asyncio", ("picows",)),
+    PICOWS_UVLOOP: Client("picows_uvloop", ("picows", "uvloop")),
+    AIOHTTP: Client("aiohttp_client", ("aiohttp",)),
     RAW: Client("raw"),
 }
 
@@ -97,6 +99,7 @@ _FEED = {
     OURS: 500_000,
     MEMORY: 600_000,
     PICOWS: 500_000,
+    PICOWS_UVLOOP: 500_000,
     WEBSOCKETS: 200_000,
     WEBSOCKETS_ASYNCIO: 150_000,
     AIOHTTP: 200_000,
@@ -105,7 +108,13 @@ _FEED = {
     RECV_UNCHECKED: 60_000,
     RAW: 10_000_000,
 }
-_FEED_RAW = _FEED | {OURS: 3_000_000, PICOWS: 3_000_000, WEBSOCKETS: 300_000, AIOHTTP: 300_000}
+_FEED_RAW = _FEED | {
+    OURS: 3_000_000,
+    PICOWS: 3_000_000,
+    PICOWS_UVLOOP: 3_000_000,
+    WEBSOCKETS: 300_000,
+    AIOHTTP: 300_000,
+}
 
 ROWS: Final = [
     Row(
@@ -120,6 +129,7 @@ ROWS: Final = [
             WEBSOCKETS: 2.3,
             APP: 12,
             PICOWS: 0.95,
+            PICOWS_UVLOOP: None,
             RECV: None,
             RECV_UNCHECKED: None,
             WEBSOCKETS_ASYNCIO: None,
@@ -141,6 +151,7 @@ ROWS: Final = [
             WEBSOCKETS: 10,
             APP: 90,
             PICOWS: None,
+            PICOWS_UVLOOP: None,
             RECV: None,
             RECV_UNCHECKED: None,
             WEBSOCKETS_ASYNCIO: None,
@@ -158,7 +169,15 @@ ROWS: Final = [
         "p50",
         "µs",
         Cores.SHARED,
-        {PICOWS: 1.0, WEBSOCKETS: 2.0, APP: None, RECV: None, WEBSOCKETS_ASYNCIO: None, AIOHTTP: None},
+        {
+            PICOWS: 1.0,
+            PICOWS_UVLOOP: None,
+            WEBSOCKETS: 2.0,
+            APP: None,
+            RECV: None,
+            WEBSOCKETS_ASYNCIO: None,
+            AIOHTTP: None,
+        },
         "/echo?welcome=1",
         {"count": 10_000, "warm_up": 1000, "handler": False},
     ),
@@ -169,7 +188,15 @@ ROWS: Final = [
         "p50",
         "µs",
         Cores.SHARED,
-        {WEBSOCKETS: 1.4, PICOWS: None, APP: None, RECV: None, WEBSOCKETS_ASYNCIO: None, AIOHTTP: None},
+        {
+            WEBSOCKETS: 1.4,
+            PICOWS: None,
+            PICOWS_UVLOOP: None,
+            APP: None,
+            RECV: None,
+            WEBSOCKETS_ASYNCIO: None,
+            AIOHTTP: None,
+        },
         "/echo?welcome=1",
         {"count": 10_000, "warm_up": 1000, "handler": True},
     ),
@@ -180,7 +207,7 @@ ROWS: Final = [
         "p99",
         "µs",
         Cores.APART,
-        {WEBSOCKETS: 1.5, PICOWS: 0.75, WEBSOCKETS_ASYNCIO: None, AIOHTTP: None},
+        {WEBSOCKETS: 1.5, PICOWS: 0.75, PICOWS_UVLOOP: None, WEBSOCKETS_ASYNCIO: None, AIOHTTP: None},
         "/feedcalls?rate=20000&welcome=1",
         {"count": 10_000, "warm_up": 1000},
     ),
@@ -203,7 +230,7 @@ ROWS: Final = [
         "rate",
         "calls/s",
         Cores.APART,
-        {WEBSOCKETS: 1.8, PICOWS: 0.8, APP: None},
+        {WEBSOCKETS: 1.8, PICOWS: 0.8, PICOWS_UVLOOP: None, APP: None},
         "/echo?welcome=1",
         {"size": 256, "count": 50_000, "warm_up": 1000},
         rising=True,

@@ -20,7 +20,7 @@ def feed(url: str, count: int, parse: bool) -> Figures:
         loads = json.loads
         received = 0
         async with aiohttp.ClientSession() as session, session.ws_connect(url) as ws:
-            timed = measure.Feed(count)
+            timed = measure.Timed(count)
             await ws.send_str(json.dumps({**START, "tag": 1}))
             async for message in ws:
                 received += 1

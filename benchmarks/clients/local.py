@@ -4,7 +4,6 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 
 from .. import measure, texts
 from ..measure import Figures
@@ -25,12 +24,12 @@ def feed(url: str, count: int, parse: bool) -> Figures:
     notices = texts.notices()
     loads = json.loads
     left = count
-    began = time.perf_counter()
+    timed = measure.Timed(count)
     while left > 0:
         for text in notices[:left]:
             loads(text)
         left -= len(notices)
-    return {"rate": count / (time.perf_counter() - began)}
+    return timed.ended()
 
 
 def authentication(url: str, count: int, warm_up: int) -> Figures:

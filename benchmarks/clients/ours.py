@@ -37,7 +37,7 @@ def feed(url: str, count: int, parse: bool) -> Figures:
 
     client = WSClient(url, parsed if parse else raw, close_handler=lambda *_: ended.set())
     client.call(METHOD, **_FIELDS)
-    timed = measure.Feed(count)
+    timed = measure.Timed(count)
     client.call(METHOD, **_START)
     ended.wait()
     figures = timed.ended(received)

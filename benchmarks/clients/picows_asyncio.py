@@ -44,7 +44,7 @@ class _Raw(WSListener):
 def feed(url: str, count: int, parse: bool) -> Figures:
     async def run() -> Figures:
         transport, listener = await ws_connect(_Parsed if parse else _Raw, url)
-        timed = measure.Feed(count)
+        timed = measure.Timed(count)
         transport.send(WSMsgType.TEXT, json.dumps({**START, "tag": 1}).encode())
         await transport.wait_disconnected()
         return timed.ended(listener.received)

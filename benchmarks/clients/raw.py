@@ -43,10 +43,10 @@ def _skip(sock: socket.socket, size: int) -> None:
 
 def feed(url: str, count: int, parse: bool) -> Figures:
     with _connect(url) as sock:
-        timed = measure.Feed(count)
+        timed = measure.Timed(count)
         sock.sendall(_masked(START))
         _skip(sock, _answer_size() + count * (texts.SIZE + 4))
-        return timed.ended(count)
+        return timed.ended()
 
 
 def calls(url: str, count: int, warm_up: int, handler: bool) -> Figures:
@@ -91,13 +91,13 @@ def window(url: str, size: int, count: int, warm_up: int) -> Figures:
         sending.start()
         _skip(sock, _answer_size() * half * max(1, warm_up // half))
         sending.join()
-        timed = measure.Feed(count)
+        timed = measure.Timed(count)
         sock.sendall(requests)
         for _ in range(count // half - 1):
             sock.sendall(requests)
             _skip(sock, _answer_size() * half)
         _skip(sock, _answer_size() * half)
-        return timed.ended(count)
+        return timed.ended()
 
 
 def _answer_size() -> int:

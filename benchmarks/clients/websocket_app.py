@@ -53,7 +53,7 @@ def feed(url: str, count: int, parse: bool) -> Figures:
 
     def start(app: WebSocketApp) -> None:
         nonlocal timed
-        timed = measure.Feed(count)
+        timed = measure.Timed(count)
         app.send(json.dumps({**START, "tag": 1}))
 
     def parsed(_: WebSocketApp, text: str) -> None:

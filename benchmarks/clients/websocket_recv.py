@@ -19,7 +19,7 @@ def _texts(ws: WebSocket) -> Iterator[str | bytes]:
 
 def feed(url: str, count: int, parse: bool, check: bool = True) -> Figures:
     ws = create_connection(url, skip_utf8_validation=not check)
-    timed = measure.Feed(count)
+    timed = measure.Timed(count)
     ws.send(json.dumps({**START, "tag": 1}))
     return timed.ended(measure.consume(_texts(ws), parse))
 

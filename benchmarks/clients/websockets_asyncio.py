@@ -20,7 +20,7 @@ def feed(url: str, count: int, parse: bool) -> Figures:
         loads = json.loads
         received = 0
         async with connect(url, compression=None, proxy=None) as ws:
-            timed = measure.Feed(count)
+            timed = measure.Timed(count)
             await ws.send(json.dumps({**START, "tag": 1}))
             async for text in ws:
                 received += 1

@@ -65,7 +65,7 @@ def _connect(url: str) -> AbstractContextManager[ClientConnection]:
 
 def feed(url: str, count: int, parse: bool) -> Figures:
     with _connect(url) as ws:
-        timed = measure.Feed(count)
+        timed = measure.Timed(count)
         ws.send(json.dumps({**START, "tag": 1}))
         return timed.ended(measure.consume(ws, parse))
 

@@ -80,7 +80,6 @@ def run(url: str, *, echo: bool = True, compression: bool = True, timeout: float
         calls=Calls(Nothing(), lambda: False),
         caller=Caller(None, handlers),
         credentials=lambda: None,
-        expects_login=lambda: False,
         login_settled=lambda session, attempt, failure: None,
         timeout=timeout,
         ping_interval=timeout,

@@ -147,9 +147,7 @@ def test_a_misspelt_keyword_is_a_type_error(make_client: MakeClient, mistake: Do
 
 
 @pytest.mark.parametrize("handled", [True, False], ids=["with err_handler", "without"])
-def test_a_tag_in_use_is_refused_and_the_call_that_has_it_goes_on(
-    make_client: MakeClient, handled: bool
-) -> None:
+def test_a_tag_in_use_is_refused_and_the_call_that_has_it_goes_on(make_client: MakeClient, handled: bool) -> None:
     asked = threading.Event()
 
     def script(peer: Peer) -> None:

@@ -111,9 +111,7 @@ def test_a_welcome_without_a_proper_nonce_is_a_protocol_error(
 
 
 @pytest.mark.parametrize("credentials", [True, False], ids=["with credentials", "without"])
-def test_a_second_welcome_before_the_login_is_a_protocol_error(
-    make_client: MakeClient, credentials: bool
-) -> None:
+def test_a_second_welcome_before_the_login_is_a_protocol_error(make_client: MakeClient, credentials: bool) -> None:
     def script(peer: Peer) -> int | None:
         call = peer.receive("WatchTicker")
         peer.welcome()

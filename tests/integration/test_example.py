@@ -174,9 +174,7 @@ def test_the_passphrase_can_be_given_by_argument_or_environment_and_the_argument
     who = ["-i", str(user.id), "-c", user.cookie]
     assert run(*who, shared.url, "GetBalances", COINFLEX_PASSPHRASE=user.passphrase).returncode == 0
     assert run(*who, "-p", user.passphrase, shared.url, "GetBalances").returncode == 0
-    assert (
-        run(*who, "-p", user.passphrase, shared.url, "GetBalances", COINFLEX_PASSPHRASE="wrong").returncode == 0
-    )
+    assert run(*who, "-p", user.passphrase, shared.url, "GetBalances", COINFLEX_PASSPHRASE="wrong").returncode == 0
 
 
 # -- each way to fail

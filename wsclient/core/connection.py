@@ -349,7 +349,6 @@ class Connection(Generic[C]):
             calls=self._calls,
             caller=self._caller,
             credentials=self._take_credentials,
-            expects_login=lambda: self.credentials is not None,
             login_settled=self._login_settled,
             timeout=self.endpoint.timeout,
             ping_interval=self._ping_interval,

@@ -51,7 +51,6 @@ class Attempt:
 class Login:
     """Whether a session is logged in, and the attempt that may be under way.
 
-    expected: whether there will be a login, as far as can be told now
     send: sends the login request made for this greeting (called without the lock)
     give_up: ends the session, since its peer doesn't answer (called without the lock)
     """
@@ -60,14 +59,12 @@ class Login:
         self,
         *,
         greeted: bool,
-        expected: Callable[[], bool],
         timeout: float,
         send: Callable[[Attempt, Greeting | None], None],
         give_up: Callable[[WSClientError], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._greeted = greeted  # whether the venue greets, so that a login must wait for that
-        self._expected = expected
         self._timeout = timeout
         self._send = send
         self._give_up = give_up
@@ -85,10 +82,8 @@ class Login:
 
     @property
     def greeting_matters(self) -> bool:
-        """Whether a greeting that comes now is one to read: the first, and any other before a login to come."""
-        if not self._greeted or self._state is LoginState.IN:
-            return False
-        return self._greeting is None or self._expected()
+        """Whether a greeting that comes now is one to read: any until the login, then none."""
+        return self._greeted and self._state is not LoginState.IN
 
     def begin(self, *, waits: bool) -> Attempt | None:
         """The attempt to wait for, begun here if need be; None if the session is logged in.

@@ -38,7 +38,6 @@ class Session:
     """One open connection. Any thread sends on it, the event thread runs it.
 
     credentials: asks for what the login needs, at the moment of the login
-    expects_login: whether there are credentials
     login_settled: told the outcome of a login attempt, on the event thread; it ends the attempt
     """
 
@@ -51,7 +50,6 @@ class Session:
         calls: Calls,
         caller: Caller[Any],
         credentials: Callable[[], Any],
-        expects_login: Callable[[], bool],
         login_settled: "Callable[[Session, Attempt, AuthenticationError | None], None]",
         timeout: float,
         ping_interval: float,
@@ -81,7 +79,6 @@ class Session:
         )
         self.login = Login(
             greeted=dialect.greeting_mark is not None,
-            expected=expects_login,
             timeout=timeout,
             send=self._send_login,
             give_up=self.give_up,

@@ -1,13 +1,12 @@
 """The benchmarks' own arithmetic, and that their table names what there is."""
 
 import importlib
-import importlib.util
 import json
 
 import pytest
 
 from benchmarks import rows, server, texts
-from benchmarks.report import Outcome, as_text
+from benchmarks.report import Outcome, as_text, missing
 from benchmarks.rows import CLIENTS, ROWS, Row
 
 
@@ -15,7 +14,7 @@ from benchmarks.rows import CLIENTS, ROWS, Row
 def test_every_client_of_a_row_can_do_its_job(row: Row) -> None:
     for name in row.clients:
         client = CLIENTS[name]
-        if client.needs is None or importlib.util.find_spec(client.needs):
+        if name not in missing():
             module = importlib.import_module(f"benchmarks.clients.{client.module}")
             assert callable(getattr(module, row.job)), name
 

@@ -17,12 +17,10 @@ class Session:
 
     def __init__(self, *, greeted: bool = True) -> None:
         self.now = 0.0
-        self.expected = True
         self.sent: list[tuple[Attempt, Greeting | None]] = []
         self.given_up: list[WSClientError] = []
         self.login = Login(
             greeted=greeted,
-            expected=lambda: self.expected,
             timeout=5,
             send=lambda attempt, greeting: self.sent.append((attempt, greeting)),
             give_up=self.given_up.append,
@@ -95,16 +93,6 @@ def test_a_second_greeting_before_the_login_breaks_the_protocol_and_after_it_mat
     attempt = session.begin()
     session.login.settle(attempt, None)
     assert not session.login.greeting_matters
-
-
-def test_where_no_login_is_to_come_only_the_first_greeting_matters() -> None:
-    session = Session()
-    session.expected = False
-    assert session.login.greeting_matters
-    session.login.greet(HELLO)
-    assert not session.login.greeting_matters
-    session.expected = True
-    assert session.login.greeting_matters
 
 
 def test_each_step_has_the_whole_timeout_and_no_more() -> None:
