@@ -141,8 +141,8 @@ def as_markdown(outcomes: Iterable[Outcome], circumstances: Circumstances, round
     introduction = (
         f"Made by `python -m benchmarks --rounds {rounds} --markdown`. Medians of the rounds; *ours is*: how many "
         "times as good wsclient is, the median of the ratios within each round. The bare socket parses nothing: "
-        "it shows what the server alone can do. *Busy*: the share of a core that was taken. It is the client that is "
-        "measured where it is busy all the time and the server isn't."
+        "it shows what the server alone can do. *Busy*: the share of a core that was taken; where the "
+        "client is busy all the time and the server isn't, it is the client that was measured."
     )
     lines = [
         "# Results",
