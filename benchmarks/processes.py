@@ -86,7 +86,10 @@ class _Server:
 
     def ended(self) -> Figures:
         """Ends it; how busy it was with the longest of its connections, and what it sent there."""
-        output, _ = self._process.communicate(timeout=10)
+        try:
+            output, _ = self._process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            raise Failed("the server didn't end") from None
         lines: list[dict[str, float]] = [json.loads(line) for line in output.splitlines()]
         if not lines:
             return {}
