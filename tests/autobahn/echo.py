@@ -5,9 +5,10 @@ from typing import Any
 
 from wsclient.core import frames
 from wsclient.core.borrowing import Resolved
+from wsclient.core.bounded import Abort
 from wsclient.core.calls import Calls
 from wsclient.core.codec import Codec
-from wsclient.core.connect import Abort, Endpoint, open_socket
+from wsclient.core.connect import Endpoint, open_socket
 from wsclient.core.deflate import Deflater, Inflater
 from wsclient.core.dialect import Answer, Dialect, Greeting, Message
 from wsclient.core.handlers import Caller, Handlers

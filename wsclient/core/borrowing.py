@@ -85,10 +85,12 @@ class Borrowing:
     def _read(self, reply: Reply[Any], timeout: float | None) -> None:
         transport, turns, inbox = self._transport, self._turns, self._turns.inbox
         until = None if timeout is None else self._clock() + timeout
+        holding = False  # something that isn't handed on yet
         try:
             while not (reply.done() or inbox):
                 if not transport.more and not turns.await_data(None if until is None else until - self._clock()):
                     return
+                holding = True
                 received = transport.receive()
                 if received:
                     self._keepalive.heard(self._clock())
@@ -97,8 +99,14 @@ class Borrowing:
                         inbox.append(rest)
                 elif received is not None:
                     inbox.append(received)
+                holding = False
         except OSError as error:
             inbox.append(error)
+        except BaseException:
+            # interrupted, by Ctrl-C for instance; what is lost of the stream then may be anybody's
+            if holding:
+                transport.shut()
+            raise
 
     def _do_plain(self, events: list[frames.Event]) -> list[frames.Event | Resolved]:
         """Does what is plain, and gives what is left for the event thread."""

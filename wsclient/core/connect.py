@@ -11,7 +11,6 @@ import math
 import secrets
 import socket
 import ssl
-import threading
 import time
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -22,9 +21,9 @@ import websocket
 
 from ..errors import InvalidRequest, ProtocolError, TransportError
 from . import deflate, proxies, urls
+from .bounded import Abort, BoundedSocket
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_MAX_RESPONSE = 65536
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
@@ -89,35 +88,6 @@ class Opened(NamedTuple):
     compression: deflate.Parameters | None
 
 
-class Abort:
-    """Lets another thread end a connection attempt: whatever socket it has, or will have, is shut down."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._wanted = False
-
-    def watch(self, sock: socket.socket) -> None:
-        """Names the socket that the attempt has now."""
-        with self._lock:
-            self._socket = sock
-            wanted = self._wanted
-        if wanted:
-            shut(sock)
-
-    def now(self) -> None:
-        """Ends the attempt, or the next step of it. Name look-up and TCP connect are waited out."""
-        with self._lock:
-            self._wanted = True
-            sock = self._socket
-        if sock is not None:
-            shut(sock)
-
-    @property
-    def wanted(self) -> bool:
-        return self._wanted
-
-
 def open_socket(endpoint: Endpoint, abort: Abort) -> Opened:
     """Connects and shakes hands. Raises `TransportError` or `ProtocolError`; leaves no socket behind then."""
     url = endpoint.url
@@ -141,6 +111,7 @@ def _attempt(endpoint: Endpoint, url: str, abort: Abort) -> Opened | str:
         headers["Sec-WebSocket-Extensions"] = deflate.OFFER
     if url == endpoint.url:  # a redirect's target isn't told who we are
         headers |= urls.authorization(parts)
+    via = proxies.chosen(endpoint.proxy, parts)
     try:
         ws.connect(  # type: ignore[no-untyped-call]
             urls.plain(parts),
@@ -148,7 +119,8 @@ def _attempt(endpoint: Endpoint, url: str, abort: Abort) -> Opened | str:
             redirect_limit=0,
             suppress_origin=True,
             header=headers,
-            **proxies.options(endpoint.proxy, parts, endpoint.timeout),
+            socket=_tunnelled(endpoint, parts, via, abort),
+            **proxies.options(via, endpoint.timeout),
         )
         agreed = _check_response(ws.getheaders() or {}, key, endpoint.compression is not None)
     except Exception as error:  # whatever a resolver, a proxy or TLS raises: told as one error, not swallowed
@@ -158,8 +130,29 @@ def _attempt(endpoint: Endpoint, url: str, abort: Abort) -> Opened | str:
             return str(response.headers.get("location") or "")
         raise _translated(error, urls.safe(url), endpoint.timeout) from error
     bounded = ws.sock
-    assert isinstance(bounded, _BoundedSocket)
+    assert isinstance(bounded, BoundedSocket)
     return Opened(bounded.released(), agreed)
+
+
+def _tunnelled(
+    endpoint: Endpoint, parts: SplitResult, via: SplitResult | None, abort: Abort
+) -> socket.socket | None:
+    """The connection through an HTTP proxy, where there is one.
+
+    websocket-client could make it too, but nobody else could end it there, and a proxy that drips would hold us.
+    """
+    if via is None or via.scheme != "http":
+        return None
+    sock = proxies.tunnel(via, parts, endpoint.timeout, abort)
+    if parts.scheme != "wss":
+        return sock
+    try:
+        sock.settimeout(endpoint.timeout)
+        context: ssl.SSLContext = _tls_options(endpoint, parts)["context"]
+        return context.wrap_socket(sock, server_hostname=parts.hostname)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _check_response(headers: dict[str, str], key: str, compressing: bool) -> deflate.Parameters | None:
@@ -184,11 +177,11 @@ class _WebSocket(websocket.WebSocket):
     def __init__(self, timeout: float, abort: Abort, sslopt: dict[str, Any]) -> None:
         self._timeout = timeout
         self._abort = abort
-        self._bounded: _BoundedSocket | None = None
+        self._bounded: BoundedSocket | None = None
         super().__init__(sslopt=sslopt, enable_multithread=False)
 
     @property  # type: ignore[override]
-    def sock(self) -> "_BoundedSocket | None":
+    def sock(self) -> "BoundedSocket | None":
         return self._bounded
 
     @sock.setter
@@ -198,71 +191,13 @@ class _WebSocket(websocket.WebSocket):
             self._bounded = None
             return
         self._abort.watch(sock)
-        self._bounded = _BoundedSocket(sock, time.monotonic() + self._timeout)
+        self._bounded = BoundedSocket(sock, time.monotonic() + self._timeout)
 
     def discard(self) -> None:
         """Closes what there is. The library's own shutdown() looks for a real socket's private parts first."""
         if self._bounded is not None:
             self._bounded.close()
             self._bounded = None
-
-
-class _BoundedSocket:
-    """What websocket-client needs of a socket for the handshake, with one deadline and one size for all of it.
-
-    Its own timeout is for each `recv` alone, and the header lines that it reads have no bound.
-    """
-
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock = sock
-        self._deadline = deadline
-        self._left = _MAX_RESPONSE
-
-    def released(self) -> socket.socket:
-        return self._sock
-
-    def recv(self, size: int) -> bytes:
-        if self._left <= 0:
-            raise ProtocolError(f"a handshake response of over {_MAX_RESPONSE} bytes")
-        self._sock.settimeout(self._remaining())
-        data = self._sock.recv(min(size, self._left))
-        self._left -= len(data)
-        return data
-
-    def send(self, data: bytes) -> int:
-        self._sock.settimeout(self._remaining())
-        self._sock.sendall(data)
-        return len(data)
-
-    def gettimeout(self) -> float | None:
-        return self._sock.gettimeout()
-
-    def settimeout(self, timeout: float | None) -> None:
-        """Nothing: the deadline says how long each step may take."""
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def shutdown(self, how: int) -> None:
-        self._sock.shutdown(how)
-
-    def close(self) -> None:
-        self._sock.close()
-
-    def _remaining(self) -> float:
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError("the opening handshake took too long")
-        return remaining
-
-
-def shut(sock: socket.socket) -> None:
-    """Ends both directions, so that every thread in a call on the socket comes back; the descriptor stays."""
-    try:
-        # of the socket beneath: TLS would forget its own state, and a reader in another thread needs it
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        pass  # it was not connected any more, which is what was wanted
 
 
 def _tls_options(endpoint: Endpoint, parts: SplitResult) -> dict[str, Any]:

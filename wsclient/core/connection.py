@@ -24,9 +24,10 @@ from ..errors import (
     WSClientError,
     same_again,
 )
+from .bounded import Abort
 from .calls import Calls
 from .codec import Codec
-from .connect import Abort, Endpoint, Opened, open_socket
+from .connect import Endpoint, Opened, open_socket
 from .deflate import Deflater, Inflater
 from .dialect import Dialect, Message
 from .handlers import Caller, Handlers
@@ -139,6 +140,10 @@ class Connection(Generic[C]):
             sent = self._send(reply, text, private, wait)
         except WSClientError as error:
             return self._refused(reply, error, reported=True)
+        except BaseException:
+            if not reply.left:  # interrupted before it left: nobody will answer it
+                self._calls.drop(reply)
+            raise
         if not sent:
             unsent = NotSent("not sent: the connection ended each time before the call could leave")
             return self._refused(reply, unsent, reported=False)
@@ -232,11 +237,14 @@ class Connection(Generic[C]):
                 self._opening = Opening()
             opening = self._opening
             opening.waited_for = True
-            if self._thread is None:
-                self._start()
+            failure = self._start() if self._thread is None else None
+        if failure is not None:
+            if self._caller.handles_errors:
+                self._caller.error(failure)
+            raise not_sent(failure)
         return opening.wait()
 
-    def _start(self) -> None:
+    def _start(self) -> TransportError | None:
         # Started under the lock, so that nobody meets a thread that can't be joined yet. It only takes the lock
         # once it runs, and start() waits for no more than that.
         thread = threading.Thread(target=self._run, name=f"wsclient {self.endpoint.safe_url}", daemon=True)
@@ -244,8 +252,11 @@ class Connection(Generic[C]):
             thread.start()
         except RuntimeError as error:
             self._opening = None
-            raise not_sent(TransportError(f"no thread can be started: {error}")) from error
+            failure = TransportError(f"no thread can be started: {error}")
+            failure.__cause__ = error
+            return failure
         self._thread = thread
+        return None
 
     def _retire(self, session: Session) -> None:
         """This session takes no more calls: the next one needs a new connection."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from . import frames
-from .connect import shut
+from .bounded import shut
 from .deflate import Deflater
 from .turns import Turns, ready
 

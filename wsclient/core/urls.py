@@ -70,6 +70,8 @@ def authorization(parts: SplitResult) -> dict[str, str]:
 
 def redirected(url: str, location: str) -> str:
     """Where a redirect leads; `TransportError` where that is nowhere, or from wss to ws."""
+    if not location:
+        raise TransportError(f"{safe(url)} redirected to nowhere")
     target = urljoin(url.replace("ws", "http", 1), location)
     for http, ws in (("https:", "wss:"), ("http:", "ws:")):
         if target.startswith(http):

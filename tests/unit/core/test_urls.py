@@ -1,6 +1,6 @@
 """URLs and proxies: what is refused, what is named in messages, what websocket-client is told."""
 
-from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -58,9 +58,6 @@ def test_a_redirect_leads_where_it_says(url: str, location: str, target: str) ->
 
 @pytest.mark.parametrize("location", ["ws://a.test/", "http://a.test/", "", "ftp://a.test/", "wss://"])
 def test_a_redirect_never_leads_from_wss_to_ws_nor_nowhere(location: str) -> None:
-    if not location:
-        assert urls.redirected("wss://a.test/v1", location) == "wss://a.test/v1"
-        return
     with pytest.raises(TransportError):
         urls.redirected("wss://a.test/v1", location)
 
@@ -80,8 +77,10 @@ def test_a_wrong_proxy_is_refused_without_io(proxy: str) -> None:
         Endpoint("ws://host", proxy=proxy)
 
 
-def options(url: str, proxy: str | None = None) -> dict[str, object]:
-    return proxies.options(proxy, urls.split(url), 5)
+def chosen(url: str, proxy: str | None = None) -> str | None:
+    """The host of the proxy for a URL, None where there is none."""
+    via = proxies.chosen(proxy, urls.split(url))
+    return via.hostname if via is not None else None
 
 
 @pytest.fixture(autouse=True)
@@ -91,39 +90,40 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def test_a_proxy_is_passed_through_with_its_user() -> None:
-    chosen = options("wss://exchange.test", HTTP)
-    assert chosen["http_proxy_host"] == "proxy.test"
-    assert chosen["http_proxy_port"] == 3128
-    assert chosen["http_proxy_auth"] == ("user", "pa@ss")
-    assert chosen["proxy_type"] == "http"
-    assert options("ws://exchange.test", "socks5h://proxy.test")["http_proxy_port"] == 1080
-
-
-def direct(told: dict[str, Any]) -> bool:
-    """Whether websocket-client is told to use no proxy; it heeds the exception only beside a proxy's name."""
-    return told["http_no_proxy"] == ["*"] and "http_proxy_host" in told
+def test_a_socks_proxy_is_passed_through_with_its_user_and_an_http_one_is_ours() -> None:
+    told = proxies.options(
+        proxies.chosen("socks5h://user:pa%40ss@proxy.test", urls.split("wss://exchange.test")), 5
+    )
+    assert told["http_proxy_host"] == "proxy.test"
+    assert told["http_proxy_port"] == 1080
+    assert told["http_proxy_auth"] == ("user", "pa@ss")
+    assert told["proxy_type"] == "socks5h"
+    for none in (None, urlsplit(HTTP)):
+        # websocket-client heeds the exception only beside a proxy's name
+        assert proxies.options(none, 5)["http_no_proxy"] == ["*"]
+        assert proxies.options(none, 5)["http_proxy_host"]
 
 
 def test_a_loopback_host_never_gets_a_proxy() -> None:
-    assert direct(options("ws://127.0.0.1:80", HTTP))
-    assert direct(options("ws://localhost", HTTP))
+    assert chosen("wss://exchange.test", HTTP) == "proxy.test"
+    assert chosen("ws://127.0.0.1:80", HTTP) is None
+    assert chosen("ws://localhost", HTTP) is None
 
 
 def test_the_environment_names_a_proxy_for_each_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://plain.test:1")
     monkeypatch.setenv("HTTPS_PROXY", "http://secure.test:2")
-    assert options("ws://exchange.test")["http_proxy_host"] == "plain.test"
-    assert options("wss://exchange.test")["http_proxy_host"] == "secure.test"
+    assert chosen("ws://exchange.test") == "plain.test"
+    assert chosen("wss://exchange.test") == "secure.test"
     monkeypatch.delenv("http_proxy")
     monkeypatch.setenv("all_proxy", "socks5h://all.test")
-    assert options("ws://exchange.test")["proxy_type"] == "socks5h"
+    assert chosen("ws://exchange.test") == "all.test"
 
 
 def test_no_proxy_excepts_hosts_and_their_subdomains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://secure.test:2")
     monkeypatch.setenv("no_proxy", "other.test, .exchange.test")
     for host, excepted in (("exchange.test", True), ("api.exchange.test", True), ("myexchange.test", False)):
-        assert direct(options(f"wss://{host}")) is excepted
+        assert (chosen(f"wss://{host}") is None) is excepted
     monkeypatch.setenv("no_proxy", "*")
-    assert direct(options("wss://anything.test"))
+    assert chosen("wss://anything.test") is None
