@@ -16,7 +16,7 @@ from ..errors import InvalidRequest
 from . import curve
 
 if TYPE_CHECKING:
-    from ecdsa.keys import SigningKey
+    from ecdsa.ecdsa import Private_key
 
 MAX_USER_ID: Final = 2**64 - 1
 
@@ -43,7 +43,7 @@ class Credentials:
         self.user_id = user_id
         self.cookie = cookie
         self._key = private_key(user_id, passphrase)
-        self._signer: SigningKey | None = None
+        self._signer: Private_key | None = None
 
     def sign(self, server_nonce: bytes, client_nonce: bytes) -> tuple[int, int]:
         """The signature (r, s) over both nonces, each number below 2**224."""
@@ -73,21 +73,23 @@ def login_digest(user_id: int, server_nonce: bytes, client_nonce: bytes) -> byte
     return hashlib.sha224(user_id.to_bytes(8, "big") + server_nonce + client_nonce).digest()
 
 
-def signer(key: int) -> "SigningKey":
+def signer(key: int) -> "Private_key":
     """The private key as `ecdsa` takes it, which is imported here: who never logs in needn't wait for it."""
-    from ecdsa.keys import SigningKey
+    from ecdsa.ecdsa import Private_key, Public_key
 
-    return SigningKey.from_secret_exponent(key, curve=_secp224k1(), hashfunc=hashlib.sha224)
+    generator = _generator()
+    # Signing takes nothing of the public key but the curve; computing its point would cost as much as a signature.
+    return Private_key(Public_key(generator, generator, verify=False), key)
 
 
-def sign(key: "SigningKey", digest: bytes) -> tuple[int, int]:
+def sign(key: "Private_key", digest: bytes) -> tuple[int, int]:
     """Signs a digest; a number of more than 28 bytes can't be sent, so that it is signed again then."""
     limit = 1 << (8 * curve.NUMBER_BYTES)
     while True:
         # a nonce of our own: it must be uniform over the whole order, and secret
-        r, s = key.sign_digest(digest, k=1 + secrets.randbelow(curve.N - 1), sigencode=_numbers)
-        if r < limit and s < limit:
-            return r, s
+        signature = key.sign(int.from_bytes(digest, "big"), 1 + secrets.randbelow(curve.N - 1))
+        if signature.r < limit and signature.s < limit:
+            return int(signature.r), int(signature.s)
 
 
 def encoded(number: int) -> str:
@@ -95,16 +97,11 @@ def encoded(number: int) -> str:
     return base64.b64encode(number.to_bytes(curve.NUMBER_BYTES, "big")).decode()
 
 
-def _numbers(r: int, s: int, order: int) -> tuple[int, int]:
-    return r, s
-
-
 @lru_cache(maxsize=1)
-def _secp224k1() -> Any:
-    """The curve as `ecdsa` takes one."""
-    from ecdsa import curves, ellipticcurve
+def _generator() -> Any:
+    """The curve's generator."""
+    from ecdsa.ellipticcurve import CurveFp, PointJacobi
 
-    field = ellipticcurve.CurveFp(curve.P, curve.A, curve.B, 1)
+    field = CurveFp(curve.P, curve.A, curve.B, 1)
     # Jacobi coordinates, and a table made once for the generator: plain points are many times slower
-    generator = ellipticcurve.PointJacobi(field, curve.GX, curve.GY, 1, curve.N, generator=True)
-    return curves.Curve("secp224k1", field, generator, curve.OID)
+    return PointJacobi(field, curve.GX, curve.GY, 1, curve.N, generator=True)
