@@ -11,6 +11,7 @@ import getpass
 import inspect
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -141,9 +142,11 @@ def watch(client: wsclient.WSClient, arguments: argparse.Namespace, private: boo
     limit = time.monotonic() + arguments.duration if arguments.duration is not None else float("inf")
     client.WatchOrders(base=base, counter=counter, watch=True).result(arguments.timeout)
     client.WatchTicker(base=base, counter=counter, watch=True).result(arguments.timeout)
+    # from here on Ctrl-C is a way to end, and comes between two messages, not in the middle of one
+    signal.signal(signal.SIGINT, lambda *_: ended.set())
     while not ended.is_set() and (left := limit - time.monotonic()) > 0:
         if private:
-            client.GetBalances().result(arguments.timeout)
+            client.GetBalances()
         ended.wait(min(arguments.balances, left))
 
 

@@ -1,6 +1,7 @@
 """Runs the fuzzing server and all or some of its cases, and reads its verdicts."""
 
 import json
+import secrets
 import socket
 import subprocess
 import time
@@ -19,9 +20,7 @@ GOOD = ("OK", "NON-STRICT", "INFORMATIONAL", "UNIMPLEMENTED")
 @contextmanager
 def fuzzing_server(wstest: str, folder: Path, cases: list[str]) -> Iterator[str]:
     """The server's url, while it runs. `cases` are patterns such as "9.*"."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     url = f"ws://127.0.0.1:{port}"
     spec = {"url": url, "outdir": str(folder), "cases": cases, "exclude-cases": [], "exclude-agent-cases": {}}
     path = folder / "spec.json"
@@ -58,6 +57,18 @@ def bad(verdicts: dict[str, dict[str, str]]) -> dict[str, tuple[str, str]]:
         for case, verdict in verdicts.items()
         if verdict["behavior"] not in GOOD or verdict["behaviorClose"] not in ("OK", "INFORMATIONAL")
     }
+
+
+def _free_port() -> int:
+    """A port that no outgoing connection uses: one to such a port, before anybody listens, may meet itself."""
+    while True:
+        port = secrets.choice(range(20_000, 30_000))
+        with socket.socket() as free:
+            try:
+                free.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def _wait_until_it_answers(port: int, server: "subprocess.Popen[bytes]") -> None:
