@@ -88,16 +88,18 @@ class Borrowing:
         holding = False  # something that isn't handed on yet
         try:
             while not (reply.done() or inbox):
-                if not transport.more and not turns.await_data(None if until is None else until - self._clock()):
-                    return
                 holding = True
-                received = transport.receive()
-                if received:
+                received = transport.receive()  # first, since a quick reply is there by now
+                if received is None:
+                    holding = False
+                    if not turns.await_data(None if until is None else until - self._clock()):
+                        return
+                elif received:
                     self._keepalive.heard(self._clock())
                     rest = self._do_plain(self._reader.feed(received))
                     if rest:
                         inbox.append(rest)
-                elif received is not None:
+                else:
                     inbox.append(received)
                 holding = False
         except OSError as error:

@@ -57,7 +57,7 @@ class Turns:
                 if self.borrower is None:
                     self._epoll.modify(self._fd, interest)
             self._sleeping = True
-        events = self._epoll.poll(timeout)
+        events = self._epoll.poll(timeout, 2)  # room for the two that there are; by default it is for a thousand
         with self._lock:
             self._sleeping = False
             borrowed = self.borrower is not None
