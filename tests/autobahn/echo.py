@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsclient.core import frames
-from wsclient.core.borrowing import Resolved
 from wsclient.core.bounded import Abort
 from wsclient.core.calls import Calls
 from wsclient.core.codec import Codec
@@ -52,7 +51,7 @@ class Told:
 class EchoSession(Session):
     """Sends every message back."""
 
-    def _on_event(self, event: "frames.Event | Resolved") -> None:
+    def _on_event(self, event: frames.Event) -> None:
         if isinstance(event, frames.Binary) and self._ending is None:
             self._transport.send(frames.BINARY, event.data)
         else:

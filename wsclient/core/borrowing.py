@@ -2,11 +2,11 @@
 
 What is plain is done at once: a reply that only its callers wait for, and a notice that nobody wants. At the first
 thing that somebody needs, a handler or a callback perhaps, the rest is left for the event thread as it came, so
-that everything is told in the order of the wire and on the thread where it is promised.
+that everything is told in the order of the wire and on the thread where it is promised. Where there is a handler
+for every text the event thread has to be woken anyway, and nothing is borrowed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import ProtocolError
@@ -19,13 +19,6 @@ from .keepalive import Keepalive
 from .login import Login
 from .reply import Reply
 from .transport import Transport
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A reply's text whose call is resolved already; the handler is still to have it."""
-
-    text: str
 
 
 class Owner(Protocol):
@@ -73,7 +66,7 @@ class Borrowing:
         turns = self._turns
         try:
             # With several calls under way the event thread reads: borrowing for each costs more than it saves.
-            if len(self._calls.waiting) == 1 and not self._session.watchful:
+            if not self._handled and len(self._calls.waiting) == 1 and not self._session.watchful:
                 turns.borrow(me)
             if send is not None:
                 send()
@@ -110,29 +103,20 @@ class Borrowing:
                 transport.shut()
             raise
 
-    def _do_plain(self, events: list[frames.Event]) -> list[frames.Event | Resolved]:
+    def _do_plain(self, events: list[frames.Event]) -> list[frames.Event]:
         """Does what is plain, and gives what is left for the event thread."""
         mark, greeting = self._dialect.reply_mark, self._dialect.greeting_mark
         if not self._session.login.greeting_matters:
             greeting = None
-        rest: list[frames.Event | Resolved] = []
-        plain = True
-        for event in events:
-            if not plain or event.__class__ is not str:
-                plain = False
-            elif mark in event:
-                plain = self._settles(event)
-                if plain and not self._handled:
-                    continue
-                if plain:
-                    rest.append(Resolved(event))
-                    continue
-            elif not self._handled and (greeting is None or greeting not in event):
-                continue
-            else:
-                plain = False
-            rest.append(event)
-        return rest
+        for done, event in enumerate(events):
+            if event.__class__ is not str:
+                return events[done:]
+            if mark in event:
+                if not self._settles(event):
+                    return events[done:]
+            elif greeting is not None and greeting in event:
+                return events[done:]
+        return []
 
     def _settles(self, text: str) -> bool:
         """Ends the call that this plainly answers. Whatever else it is, the event thread makes out."""

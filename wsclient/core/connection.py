@@ -8,7 +8,6 @@ there is a session to run or something to open, and it alone connects, reads, an
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -92,7 +91,7 @@ class Connection(Generic[C]):
         self.credentials: Any = None  # opaque; written by any thread, read once a login
         self._warned = False
         self._exposed = False
-        self._queue: deque[Queued] = deque()  # touched by the event thread alone
+        self._queue: list[Queued] = []  # touched by the event thread alone
         self._lock = threading.Lock()  # guards what follows
         self._stopped = False
         self._session: Session | None = None
@@ -309,6 +308,7 @@ class Connection(Generic[C]):
                 self._fail_queue(lambda call: not_sent(stopped()))
                 continue
             session = self._open(opening)
+            del opening  # it would live as long as the session
             if session is not None:
                 self._serve(session)
 
@@ -411,10 +411,10 @@ class Connection(Generic[C]):
             return  # `_run` opens one for what is queued
         held = []
         while self._queue:
-            call = self._queue.popleft()
+            call = self._queue.pop(0)
             if not self._pass_on(session, call):
                 held.append(call)
-        self._queue.extendleft(reversed(held))
+        self._queue[:0] = held
 
     def _pass_on(self, session: Session, call: Queued) -> bool:
         """Sends a queued call; False where it has to wait for the login or for the next connection."""
@@ -434,7 +434,7 @@ class Connection(Generic[C]):
 
     def _fail_queue(self, outcome: Callable[[Queued], WSClientError | None]) -> None:
         """Ends the queued calls for which there is an outcome; the others stay."""
-        queue, self._queue = self._queue, deque()
+        queue, self._queue = self._queue, []
         for call in queue:
             error = outcome(call)
             if error is None:

@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import AuthenticationError, CommandError, ProtocolError, TransportError, WSClientError
 from . import frames
-from .borrowing import Borrowing, Resolved
+from .borrowing import Borrowing
 from .calls import Calls, settle
 from .codec import Codec
 from .deflate import Inflater
@@ -139,13 +139,13 @@ class Session:
         readable = self._transport.wait(max(0.0, self._next() - self._clock()))
         inbox = self._transport.turns.inbox
         while inbox and self._ending is None:  # what a borrower left came before what the socket has now
-            self._take(inbox.popleft())
+            self._take(inbox.pop(0))
         if readable and self._ending is None:
             self._take(self._transport.receive())
         if self._ending is None:
             self._check_deadlines(self._clock())
 
-    def _take(self, received: "bytes | list[frames.Event | Resolved] | OSError | None") -> None:
+    def _take(self, received: bytes | list[frames.Event] | OSError | None) -> None:
         """What the socket gave, here or to a caller who had borrowed the reading."""
         if isinstance(received, list):
             self._deliver(received)
@@ -180,7 +180,7 @@ class Session:
         elif due is Due.GIVE_UP:
             self._ending = Ending(TransportError(f"{self._name} is silent: no Pong in {self._timeout:g} s"))
 
-    def _deliver(self, events: "Sequence[frames.Event | Resolved]") -> None:
+    def _deliver(self, events: list[frames.Event]) -> None:
         """Each event in its turn. Texts are many: what most of them don't need isn't looked at here."""
         # asked for once: a call that is made from now on can't be answered by what has come already
         reply = self._dialect.reply_mark if self._calls.waiting else None
@@ -198,13 +198,11 @@ class Session:
                 except BaseException as error:
                     self._caller.raised(handler, error)
 
-    def _on_event(self, event: "frames.Event | Resolved") -> None:
+    def _on_event(self, event: frames.Event) -> None:
         if self._ending is not None:
             return
         if isinstance(event, str):
             self._on_text(event)
-        elif isinstance(event, Resolved):
-            self._caller.message(event.text)
         elif isinstance(event, frames.Ping):
             self._transmit(frames.PONG, event.payload)
             self._caller.ping(event.payload)
@@ -287,7 +285,7 @@ class Session:
             if self._transport.wait(remaining) and self._transport.receive() == b"":
                 return
             while inbox:  # a borrower may have met the end before he gave back
-                if not isinstance(inbox.popleft(), list):
+                if not isinstance(inbox.pop(0), list):
                     return
 
     def _broken(self, error: OSError | None) -> Ending:

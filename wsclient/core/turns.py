@@ -12,7 +12,6 @@ import os
 import select
 import socket
 import threading
-from collections import deque
 from typing import Any
 
 _CAN_BORROW = hasattr(select, "epoll") and hasattr(os, "eventfd")
@@ -23,7 +22,7 @@ class Turns:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self.inbox: deque[Any] = deque()  # appended by a borrower, taken by the event thread
+        self.inbox: list[Any] = []  # appended by a borrower, taken by the event thread
         self._lock = threading.Lock()  # guards what follows
         self._changed = threading.Condition(self._lock)  # the borrower gave back after the closing
         self._sleeping = False
