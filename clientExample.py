@@ -202,6 +202,8 @@ def main() -> None:
         end(BAD_VALUE, error)
     except wsclient.OutcomeUnknown as error:
         end(UNKNOWN, error)
+    except BrokenPipeError:
+        pass  # whoever read us has seen enough; the call was made
     except TimeoutError:
         end(UNKNOWN, f"no reply within {arguments.timeout:g} s")
     except ConnectionError as error:

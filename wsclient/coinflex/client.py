@@ -43,8 +43,10 @@ class WSClient(Commands):
         all but slow lines, and each connection holds two windows of 32 KiB and more
     json_loads, json_dumps: another JSON library's, orjson.loads and orjson.dumps for instance
 
-    Handlers run on the event thread. There a call never waits: a private one before the login is queued behind it,
-    and waiting for a Reply raises `WouldDeadlock`. Errors are described in `wsclient.errors`.
+    Handlers run on the event thread; only a call that fails before anything is sent, for want of credentials for
+    instance, tells err_handler on its own thread. On the event thread a call never waits: a private one before the
+    login is queued behind it, and waiting for a Reply raises `WouldDeadlock`. Errors are described in
+    `wsclient.errors`.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Reading on a caller's thread, for as long as it waits for its reply; see `turns` for whose turn it is.
 
-What is plain is done at once: a reply that only its callers wait for, and a notice that nobody wants. At the first
+What is plain is done at once: the caller's own reply, and a notice that nobody wants. At the first
 thing that somebody needs, a handler or a callback perhaps, the rest is left for the event thread as it came, so
 that everything is told in the order of the wire and on the thread where it is promised. Where there is a handler
 for every text the event thread has to be woken anyway, and nothing is borrowed.
@@ -9,7 +9,7 @@ for every text the event thread has to be woken anyway, and nothing is borrowed.
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..errors import ProtocolError
+from ..errors import OutcomeUnknown, ProtocolError
 from . import frames
 from .calls import Calls, settle
 from .codec import Codec
@@ -17,7 +17,7 @@ from .dialect import Answer, Dialect
 from .handlers import Caller
 from .keepalive import Keepalive
 from .login import Login
-from .reply import Reply
+from .reply import Reply, fail
 from .transport import Transport
 
 
@@ -64,6 +64,7 @@ class Borrowing:
         """
         me = object()  # not the reply, for which several threads may wait
         turns = self._turns
+        turns.take_back()  # from a call that a signal has interrupted, whose handler makes this one
         try:
             # With several calls under way the event thread reads: borrowing for each costs more than it saves.
             if not self._handled and len(self._calls.waiting) == 1 and not self._session.watchful:
@@ -71,29 +72,38 @@ class Borrowing:
             if send is not None:
                 send()
             if turns.borrower is me:
-                self._read(reply, timeout)
+                self._read(me, reply, timeout)
         finally:
-            turns.give_back(me, self._transport.more)
+            try:
+                turns.give_back(me, self._transport.more)
+            finally:
+                if turns.borrower is me:  # Ctrl-C came just before
+                    turns.give_back(me, True)
 
-    def _read(self, reply: Reply[Any], timeout: float | None) -> None:
+    def _read(self, me: object, reply: Reply[Any], timeout: float | None) -> None:
         transport, turns, inbox = self._transport, self._turns, self._turns.inbox
         until = None if timeout is None else self._clock() + timeout
         holding = False  # something that isn't handed on yet
+        received: bytes | None = b""
         try:
-            while not (reply.done() or inbox):
+            while not (reply.done() or inbox) and (until is None or self._clock() < until or not received):
                 holding = True
                 received = transport.receive()  # first, since a quick reply is there by now
                 if received is None:
                     holding = False
                     if not turns.await_data(None if until is None else until - self._clock()):
                         return
+                    if turns.borrower is not me:  # a signal's handler has stopped the client meanwhile
+                        return
                 elif received:
                     self._keepalive.heard(self._clock())
-                    rest = self._do_plain(self._reader.feed(received))
+                    rest = self._do_plain(self._reader.feed(received), reply)
                     if rest:
                         inbox.append(rest)
+                        return  # the event thread may have taken it by now, and goes on from here
                 else:
                     inbox.append(received)
+                    return
                 holding = False
         except OSError as error:
             inbox.append(error)
@@ -103,7 +113,7 @@ class Borrowing:
                 transport.shut()
             raise
 
-    def _do_plain(self, events: list[frames.Event]) -> list[frames.Event]:
+    def _do_plain(self, events: list[frames.Event], reply: Reply[Any]) -> list[frames.Event]:
         """Does what is plain, and gives what is left for the event thread."""
         mark, greeting = self._dialect.reply_mark, self._dialect.greeting_mark
         if not self._session.login.greeting_matters:
@@ -112,23 +122,26 @@ class Borrowing:
             if event.__class__ is not str:
                 return events[done:]
             if mark in event:
-                if not self._settles(event):
+                if not self._settles(event, reply):
                     return events[done:]
             elif greeting is not None and greeting in event:
                 return events[done:]
         return []
 
-    def _settles(self, text: str) -> bool:
-        """Ends the call that this plainly answers. Whatever else it is, the event thread makes out."""
+    def _settles(self, text: str, own: Reply[Any]) -> bool:
+        """Ends the caller's own call if this plainly answers it. What else it may be the event thread makes out."""
         try:
             message = self._loads(text)
             answer = self._dialect.read(message) if isinstance(message, dict) else None
         except (ValueError, RecursionError, ProtocolError):
             return False
-        if answer.__class__ is not Answer:
+        if answer.__class__ is not Answer or answer.tag != own.tag:
             return False
-        reply = self._calls.answered(answer.tag, self._session, unless_audience=True)
-        if reply is None:
+        if self._calls.answered(answer.tag, self._session, unless_audience=True) is not own:
             return False
-        settle(reply, answer, message, self._dialect)
+        try:
+            settle(own, answer, message, self._dialect)
+        finally:
+            if not own.done():  # interrupted: others may wait for it too
+                fail(own, OutcomeUnknown("the reply came, but reading it was interrupted"))
         return True

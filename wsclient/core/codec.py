@@ -44,9 +44,9 @@ class Codec:
         """The request as UTF-8 JSON; `InvalidRequest` where it can't be one."""
         try:
             text = self.dumps(request)
-        except (TypeError, ValueError, RecursionError) as error:
+            return text.encode() if isinstance(text, str) else text
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InvalidRequest(f"{request.get('method')} can't be written as JSON: {error}") from None
-        return text.encode() if isinstance(text, str) else text
 
 
 def codec(loads: Callable[[str], Any] | None, dumps: Callable[[Message], str | bytes] | None) -> Codec:

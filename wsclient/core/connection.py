@@ -15,7 +15,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from ..errors import (
     AuthenticationError,
     ClientClosed,
-    InvalidRequest,
     NotSent,
     OutcomeUnknown,
     TransportError,
@@ -111,11 +110,11 @@ class Connection(Generic[C]):
 
     # -- calls: any thread
 
-    def submit(self, request: Message, wait: float | None = 0) -> Reply[Any]:
+    def submit(self, request: Message, waits_until: float | None = 0) -> Reply[Any]:
         """Sends a request, connecting and logging in first where need be; returns without waiting for the reply.
 
-        wait: seconds for which the caller is going to wait for the reply at once, None for as long as it takes; it
-            may then be read right here
+        waits_until: until when the caller is going to wait for the reply at once, None for as long as it takes, 0
+            for not at all; where it waits, it may read right here
 
         Raises `InvalidRequest` and `ClientClosed` always; anything else only if there is no error handler.
         """
@@ -124,7 +123,7 @@ class Connection(Generic[C]):
         reply = self._calls.add(request, tag)
         try:
             text = self._codec.encoded(reply.request)
-        except InvalidRequest:
+        except BaseException:
             self._calls.drop(reply)
             raise
         if private and self.credentials is None:
@@ -136,7 +135,7 @@ class Connection(Generic[C]):
             return reply
         reply.made_by_waiting_caller()
         try:
-            sent = self._send(reply, text, private, wait)
+            sent = self._send(reply, text, private, waits_until)
         except WSClientError as error:
             return self._refused(reply, error, reported=True)
         except BaseException:
@@ -151,8 +150,13 @@ class Connection(Generic[C]):
     def call(self, request: Message, timeout: float | None) -> Any:
         """Sends a request and waits for its outcome, `timeout` seconds or as long as it takes."""
         until = None if timeout is None else self._clock() + timeout
-        reply = self.submit(request, timeout)
-        return reply.result(None if until is None else max(0.0, until - self._clock()))
+        reply = self.submit(request, until)
+        try:
+            return reply.result(None if until is None else max(0.0, until - self._clock()))
+        except TimeoutError:
+            if reply.done():
+                raise  # it was the reply's own
+            raise TimeoutError(f"no reply to {request.get('method')} within {timeout:g} s, so far") from None
 
     def log_in(self) -> None:
         """Connects and logs in now, unless that is done; waits, and raises what went wrong."""
@@ -170,17 +174,18 @@ class Connection(Generic[C]):
                 self._retire(session)
         raise AuthenticationError("the connection ended each time before the login")
 
-    def _send(self, reply: Reply[Any], text: bytes, private: bool, wait: float | None) -> bool:
+    def _send(self, reply: Reply[Any], text: bytes, private: bool, waits_until: float | None) -> bool:
         """Connects, logs in and sends; False if no connection lived long enough for the call to leave."""
         for _ in range(_TRIES):
             session = self._open_session()
             try:
                 if private and not session.login.done:
                     self._log_in(session)
-                if wait == 0:
+                if waits_until == 0:
                     session.send(reply, text)
                 else:
-                    session.read_for(reply, wait, text)
+                    left = None if waits_until is None else waits_until - self._clock()
+                    session.read_for(reply, left, text)
                 return True
             except Gone:
                 pass
@@ -247,14 +252,14 @@ class Connection(Generic[C]):
         # Started under the lock, so that nobody meets a thread that can't be joined yet. It only takes the lock
         # once it runs, and start() waits for no more than that.
         thread = threading.Thread(target=self._run, name=f"wsclient {self.endpoint.safe_url}", daemon=True)
+        self._thread = thread  # before it runs: if this is interrupted, nobody may start another one
         try:
             thread.start()
         except RuntimeError as error:
-            self._opening = None
+            self._thread = self._opening = None
             failure = TransportError(f"no thread can be started: {error}")
             failure.__cause__ = error
             return failure
-        self._thread = thread
         return None
 
     def _retire(self, session: Session) -> None:
@@ -344,17 +349,23 @@ class Connection(Generic[C]):
             return session
         if session is not None:
             session.discard()
-        elif not halted and (self._caller.handles_errors or not opening.waited_for):
+        opening.end(error)  # before the error handler, which may wait for a lock that a waiter holds
+        if session is None and not halted and (self._caller.handles_errors or not opening.waited_for):
             self._caller.error(error)
-        opening.end(error)
+        # last, so that a call made by the error handler fails too: tried again at once, that could go on for ever
         self._fail_queue(lambda call: not_sent(error))
         return None
 
     def _session_on(self, opened: Opened) -> Session:
         agreed = opened.compression
         deflater = None if agreed is None else Deflater(agreed)
+        try:
+            transport = Transport(opened.socket, self.endpoint.timeout, deflater)
+        except BaseException:
+            opened.socket.close()
+            raise
         return Session(
-            Transport(opened.socket, self.endpoint.timeout, deflater),
+            transport,
             name=self.endpoint.safe_url,
             dialect=self._dialect,
             calls=self._calls,
@@ -396,13 +407,15 @@ class Connection(Generic[C]):
     def _login_settled(self, session: Session, attempt: Attempt, failure: AuthenticationError | None) -> None:
         if not session.login.settle(attempt, failure):
             return
-        if failure is not None and (self._caller.handles_errors or not attempt.waited_for):
-            self._caller.error(failure)
+        # The waiters are released first: the error handler may wait for a lock that one of them holds, and it may
+        # call again with better credentials, which begins another attempt.
         attempt.end(failure)
         if failure is None:
             self._flush()
-        else:
-            self._fail_queue(lambda call: same_again(failure) if call.private else None)
+            return
+        self._fail_queue(lambda call: same_again(failure) if call.private else None)
+        if self._caller.handles_errors or not attempt.waited_for:
+            self._caller.error(failure)
 
     def _flush(self) -> None:
         """Sends what was called on this thread, as far as the connection and the login are there."""

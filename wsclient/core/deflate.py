@@ -13,6 +13,8 @@ OFFER: Final = f"{NAME}; client_max_window_bits"
 # what ends each message's compressed data, and isn't sent (section 7.2.1)
 _TAIL = b"\x00\x00\xff\xff"
 _WINDOW = 15
+# Each block marked as the last one makes zlib begin anew and copies what is left. A sender has no use for many.
+_MAX_STREAMS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class Inflater:
             if not self._zlib.eof:
                 break
             # a block marked as the last one (section 7.2.3.4) ends zlib's stream, but neither message nor context
+            if len(parts) > _MAX_STREAMS:
+                raise zlib.error("too many last blocks in one message")
             data = self._zlib.unused_data
             self._zlib = self._fresh(b"".join(parts)[-(1 << self._bits) :])
             if data in (b"", _TAIL):

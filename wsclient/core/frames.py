@@ -106,6 +106,8 @@ class FrameReader:
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes, in order. A broken stream ends with a `Violation`."""
         events: list[Event] = []
+        if self._done:
+            return events
         try:
             if self._large is not None:
                 data = self._gather(data, events)

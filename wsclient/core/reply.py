@@ -162,9 +162,12 @@ class Reply(Future[T], Generic[T]):
             if self._state == _FINISHED:
                 return
             left = None if timeout is None else timeout - (time.monotonic() - began)
-        if not self._gate.acquire(timeout=-1 if left is None else max(0.0, left)):
+        if not self._gate.acquire(timeout=-1 if left is None else min(max(0.0, left), threading.TIMEOUT_MAX)):
             raise TimeoutError(f"no reply to {self.request.get('method')} within {timeout:g} s, so far")
-        self._gate.release()  # for the next one who waits
+        try:
+            self._gate.release()  # for the next one who waits
+        except RuntimeError:
+            pass  # cancelled twice at the same moment, the gate is open already
         if self._state in _CANCELLED:
             raise CancelledError
 

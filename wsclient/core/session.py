@@ -97,6 +97,7 @@ class Session:
         if self._closing is None:
             self._closing = self._clock()
             self.watchful = True
+            self._transport.turns.take_back()
             self._send_close(frames.NORMAL)
             self._transport.turns.ring()
 

@@ -126,32 +126,44 @@ class Transport:
             frame = frames.encode(opcode, payload)
         else:
             frame = b""  # compressed below, in the order of the wire
-        with self._lock:
-            if wait and self._waiting > _OUTBOX:
-                self._changed.wait_for(lambda: self._waiting <= _OUTBOX or self._closed, self._timeout)
-            gone = self._closed or self._finished
-            # what can't wait has a measure of its own: a Pong doesn't fail because of others' large messages
-            full = (self._waiting if wait else self._urgent) > _OUTBOX and not gone
-            if opcode == frames.CLOSE:
-                self._finished = True
-            if not (gone or full):
-                frame = frame or self._compressed(opcode, payload)
-                if self._writing or self._partial:
-                    self._outbox.append((frame, freight))
-                    self._waiting += len(frame)
-                    if not wait:
-                        self._urgent += len(frame)
-                    frame = b""
-                elif not wait:
-                    self._urgent_taken = len(frame)
-                if self._writing:
-                    return
-                self._writing = True
-        if full:
-            self._break(TimeoutError("the peer doesn't read what is sent"))
-        if gone or full:
-            raise Gone
-        self._write(frame, freight, wait)
+        mine = False  # whether this thread is the writer
+        try:
+            with self._lock:
+                if wait and self._waiting > _OUTBOX:
+                    self._changed.wait_for(lambda: self._waiting <= _OUTBOX or self._closed, self._timeout)
+                gone = self._closed or self._finished
+                # what can't wait has a measure of its own: a Pong doesn't fail because of others' large messages
+                full = (self._waiting if wait else self._urgent) > _OUTBOX and not gone
+                if opcode == frames.CLOSE:
+                    self._finished = True
+                if not (gone or full):
+                    frame = frame or self._compressed(opcode, payload)
+                    if self._writing or self._partial:
+                        self._outbox.append((frame, freight))
+                        self._waiting += len(frame)
+                        if not wait:
+                            self._urgent += len(frame)
+                        frame = b""
+                    elif not wait:
+                        self._urgent_taken = len(frame)
+                    if self._writing:
+                        return
+                    mine = True
+                    self._writing = True
+            if full:
+                self._break(TimeoutError("the peer doesn't read what is sent"))
+            if gone or full:
+                raise Gone
+            self._write(frame, freight, wait)
+        except (Gone, OSError):
+            raise
+        except BaseException:
+            if mine:  # interrupted as the writer: nobody may write after half a frame, or wait for us to go on
+                with self._lock:
+                    self._writing = False
+                    self._closed = True
+                self._break(InterruptedError("a sender was interrupted"))
+            raise
 
     def flush(self) -> None:
         """Writes what waits, as far as the socket takes it now."""
@@ -211,7 +223,7 @@ class Transport:
                         self._partial = batch[sent:]
                         self._partial_freight = [(at - sent, one) for at, one in on_board if at >= sent]
                         self._waiting += len(self._partial)
-                        self._urgent += self._urgent_taken
+                        self._urgent = min(self._urgent + self._urgent_taken, self._waiting)
                         if sent or self._stalled is None:
                             self._stalled = self._clock() + self._timeout
                         self._writing = False

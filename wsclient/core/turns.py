@@ -14,6 +14,7 @@ import socket
 import threading
 from typing import Any
 
+_LONGEST = 86400.0  # seconds; the system's calls take no more than some weeks
 _CAN_BORROW = hasattr(select, "epoll") and hasattr(os, "eventfd")
 
 
@@ -27,11 +28,17 @@ class Turns:
         self._changed = threading.Condition(self._lock)  # the borrower gave back after the closing
         self._sleeping = False
         self.borrower: object | None = None  # for the borrower to see that it is
+        self._borrower_ident = 0
+        self._dozing = False  # the borrower sleeps
         self._lending = True
         self._closed = False
         if _CAN_BORROW:
             self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            self._epoll = select.epoll()
+            try:
+                self._epoll = select.epoll()
+            except OSError:  # too many open files
+                os.close(self._bell)
+                raise
             self._epoll.register(self._bell, select.EPOLLIN)
             self._epoll.register(sock, select.EPOLLIN)
             self._interest = select.EPOLLIN  # the event thread's; a borrower sets it to nothing and back
@@ -53,9 +60,10 @@ class Turns:
             interest = select.EPOLLIN | (select.EPOLLOUT if write else 0)
             if interest != self._interest:
                 self._interest = interest
-                if self.borrower is None:
-                    self._epoll.modify(self._fd, interest)
+                self._epoll.modify(self._fd, interest if self.borrower is None else interest & ~select.EPOLLIN)
             self._sleeping = True
+        if timeout is not None:
+            timeout = min(timeout, _LONGEST)
         events = self._epoll.poll(timeout, 2)  # room for the two that there are; by default it is for a thousand
         with self._lock:
             self._sleeping = False
@@ -64,10 +72,10 @@ class Turns:
         for fd, event in events:
             if fd == self._bell:
                 os.eventfd_read(self._bell)
-            elif not borrowed:
+            else:
                 ended = event & (select.EPOLLHUP | select.EPOLLERR)
-                readable = bool(event & select.EPOLLIN or ended)
-                writable = bool(event & select.EPOLLOUT or ended)
+                readable = not borrowed and bool(event & select.EPOLLIN or ended)
+                writable = write and bool(event & select.EPOLLOUT or ended)
         return readable, writable
 
     def borrow(self, who: object) -> None:
@@ -77,18 +85,24 @@ class Turns:
         with self._lock:
             if self._sleeping and self.borrower is None and self._lending and not self.inbox:
                 self.borrower = who
+                self._borrower_ident = threading.get_ident()
                 # under the lock, so that it can't meet the event thread's own change of the same; it never blocks
-                self._epoll.modify(self._fd, 0)
+                self._epoll.modify(self._fd, self._interest & ~select.EPOLLIN)
 
     def await_data(self, timeout: float | None) -> bool:
         """As the borrower: sleeps until there is something to read; False after `timeout` seconds."""
         # a negative time, which is what a deadline that has passed leaves, would be for ever
-        return bool(self._poll.poll(None if timeout is None else max(0.0, timeout * 1000)))
+        limit = None if timeout is None else min(max(0.0, timeout), _LONGEST) * 1000
+        self._dozing = True
+        try:
+            return bool(self._poll.poll(limit))
+        finally:
+            self._dozing = False
 
     def give_back(self, who: object, ring: bool) -> None:
         """Ends the borrowing, if `who` is the borrower. ring: whether the event thread has something to do."""
         with self._lock:
-            if self.borrower is not who:
+            if who is None or self.borrower is not who:
                 return
             self.borrower = None
             if self._closed:
@@ -97,6 +111,11 @@ class Turns:
             self._epoll.modify(self._fd, self._interest)
             if ring or self.inbox:
                 os.eventfd_write(self._bell, 1)
+
+    def take_back(self) -> None:
+        """Ends this thread's borrowing, if a signal has interrupted its sleep and the handler uses the client."""
+        if self.borrower is not None and self._dozing and self._borrower_ident == threading.get_ident():
+            self.give_back(self.borrower, True)
 
     def ring(self) -> None:
         """Wakes the event thread."""

@@ -40,8 +40,9 @@ def split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise InvalidRequest(f"the url can't be understood: {error}") from None
+    except ValueError:
+        # without the reason, which may quote a part of a password
+        raise InvalidRequest("the url's host or port can't be understood") from None
     if parts.scheme not in ("ws", "wss"):
         raise InvalidRequest("the url must begin with ws:// or wss://")
     if not parts.hostname:
