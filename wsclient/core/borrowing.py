@@ -129,7 +129,7 @@ class Borrowing:
         return []
 
     def _settles(self, text: str, own: Reply[Any]) -> bool:
-        """Ends the caller's own call if this plainly answers it. What else it may be the event thread makes out."""
+        """Ends the caller's own call if this plainly answers it; anything else the event thread makes out."""
         try:
             message = self._loads(text)
             answer = self._dialect.read(message) if isinstance(message, dict) else None

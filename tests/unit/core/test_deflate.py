@@ -133,6 +133,12 @@ def test_a_message_may_inflate_to_just_the_limit() -> None:
     assert isinstance(event, Violation)
 
 
+def test_a_message_of_ever_new_last_blocks_is_refused() -> None:
+    (event,) = reader().feed(compressed(b"\x03\x00" * 20_000))
+    assert isinstance(event, Violation)
+    assert event.code == 1002
+
+
 def test_inflated_text_is_checked_too() -> None:
     (event,) = reader().feed(compressed(deflated(b"\xff")))
     assert isinstance(event, Violation)

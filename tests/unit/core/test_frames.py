@@ -136,6 +136,13 @@ def test_a_close_frame_gives_its_code_and_reason_and_ends_the_stream(code: int) 
     assert read(stream + text("late")) == [Close(code, "schön")]
 
 
+def test_nothing_is_read_after_a_close_frame_or_a_violation() -> None:
+    for end in (frame(frames.CLOSE, b""), frame(0x3, b"")):
+        reader = FrameReader(LIMIT)
+        reader.feed(end)
+        assert reader.feed(text("late")) == []
+
+
 def test_a_close_frame_may_be_empty() -> None:
     assert read(frame(frames.CLOSE, b"")) == [Close(None, "")]
 
