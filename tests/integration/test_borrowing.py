@@ -35,7 +35,7 @@ def never_answers(peer: Peer) -> None:
 class InSignal:
     """Runs a function in a signal's handler, on the main thread, on top of whatever it does then."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, action: Any) -> None:
+    def __init__(self, action: Any) -> None:
         def handle(number: int, frame: FrameType | None) -> None:
             action()
 
@@ -51,7 +51,7 @@ class InSignal:
 
 
 def test_a_signals_handler_may_stop_the_client_whose_reply_the_interrupted_thread_waits_for(
-    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+    make_client: MakeClient,
 ) -> None:
     took: list[float] = []
 
@@ -62,18 +62,18 @@ def test_a_signals_handler_may_stop_the_client_whose_reply_the_interrupted_threa
 
     with PeerServer(never_answers) as server:
         client = make_client(server.url, socket_timeout=5)
-        with InSignal(monkeypatch, stop), pytest.raises(OutcomeUnknown):
+        with InSignal(stop), pytest.raises(OutcomeUnknown):
             watch(client).result(10)
     assert took[0] < 2
 
 
 def test_a_signals_handler_may_call_while_the_interrupted_thread_waits(
-    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+    make_client: MakeClient,
 ) -> None:
     inner: list[Any] = []
     with PeerServer(answers_the_second) as server:
         client = make_client(server.url)
-        with InSignal(monkeypatch, lambda: inner.append(watch(client).result(5))):
+        with InSignal(lambda: inner.append(watch(client).result(5))):
             outer = watch(client).result(5)
         client.stop()
     assert (inner[0]["tag"], outer["tag"]) == (2, 1)
@@ -192,6 +192,26 @@ def test_an_error_handler_may_want_a_lock_that_the_failing_caller_holds(make_cli
     with lock:
         assert isinstance(watch(client).exception(5), NotSent)
     assert told.wait(5)
+
+
+def test_an_error_handler_may_want_a_lock_that_the_caller_of_a_lost_call_holds(make_client: MakeClient) -> None:
+    lock = threading.Lock()
+    told = threading.Event()
+
+    def on_error(client: WSClient, error: Exception) -> None:
+        with lock:
+            told.set()
+
+    def script(peer: Peer) -> None:
+        peer.receive()
+        peer.abort()
+
+    with PeerServer(script) as server:
+        client = make_client(server.url, err_handler=on_error)
+        with lock:
+            assert isinstance(watch(client).exception(5), OutcomeUnknown)
+        assert told.wait(5)
+        client.stop()
 
 
 def test_a_json_library_that_fails_leaves_no_call_behind(make_client: MakeClient) -> None:

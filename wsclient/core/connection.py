@@ -397,11 +397,11 @@ class Connection(Generic[C]):
         # those that waited for the login lost it; the others go out on the next connection
         self._fail_queue(lambda call: login_failed(cause) if call.private else None)
         lost = self._calls.lost(session)
+        for reply in lost:  # before the error handler, which may wait for a lock that one of their callers holds
+            fail(reply, outcome_unknown(cause) if reply.left else not_sent(cause))
         # an agreed close is an error too where it took somebody's call or login with it
         if (ending.error is not None or hurt or lost) and not self._stopped:
             self._caller.error(cause)
-        for reply in lost:
-            fail(reply, outcome_unknown(cause) if reply.left else not_sent(cause))
         self._caller.closed(ending.code, ending.reason)
 
     def _login_settled(self, session: Session, attempt: Attempt, failure: AuthenticationError | None) -> None:
