@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 from wsclient.sandbox.line import Line
 from wsclient.sandbox.turn import Turn
 from wsclient.sandbox.venue import encode
+from wsclient.sandbox.wire import Wire
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,6 +49,15 @@ class CommandFault(Fault):
         raise NotImplementedError
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WireFault(Fault):
+    """A fault of a TCP connection, chosen when that is made; the kinds are in `wirefaults`."""
+
+    def on_wire(self, wire: Wire) -> None:
+        """Say what is to befall the connection; no byte has passed yet."""
+        raise NotImplementedError
+
+
 # ---------------------------------------------------------------- no reply
 
 
@@ -73,6 +83,19 @@ class Silence(CommandFault):
         """Run it."""
         turn.execute()
         turn.line.fall_silent(answer_pings=self.answer_pings)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Unfed(CommandFault):
+    """The command is run and answered, and from then on its connection gets replies and Pongs but no notices.
+
+    So a watched feed looks like a market in which nothing happens.
+    """
+
+    def on_command(self, turn: Turn) -> None:
+        """Run it, answer, and end the notices before those that it causes."""
+        turn.answer()
+        turn.line.unfed = True
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -315,6 +338,14 @@ class Faults:
         """The faults that can still take effect."""
         with self._lock:
             return [rule.fault for rule in self._rules if rule.fault.times is None or rule.uses < rule.fault.times]
+
+    def has(self, fault: Fault) -> bool:
+        """Whether a fault is scripted and was not taken back, used up or not."""
+        return any(rule.fault is fault for rule in self._rules)  # adding and taking back replace the list
+
+    def for_wire(self) -> WireFault | None:
+        """The fault for a TCP connection that was just made."""
+        return self._choose(WireFault, lambda fault: True)
 
     def for_connection(self) -> Refuse | None:
         """The fault for a connection that is being made."""

@@ -26,6 +26,15 @@ LONGEST_LIST: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """A TCP connection was made; what comes of it is not known yet."""
+
+    at: int
+    time: int
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A connection is open: the WebSocket handshake is done."""
 
@@ -124,6 +133,22 @@ class Faulted:
 
 
 @dataclass(frozen=True, slots=True)
+class Struck:
+    """A cut took effect after so many bytes from (`received`) and to (`sent`) the client.
+
+    `how` is that of `wirefaults.Cut`. `session` is None where the opening handshake was not through.
+    """
+
+    at: int
+    time: int
+    session: int | None
+    peer: str
+    how: str
+    received: int
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """The sandbox itself met an exception that it did not expect; it went on. A test may ask for none of these."""
 
@@ -134,7 +159,18 @@ class Trouble:
 
 
 Entry: TypeAlias = (
-    Opened | Closed | Refused | Command | Executed | Answered | Happened | Noticed | Faulted | Trouble
+    Arrived
+    | Opened
+    | Closed
+    | Refused
+    | Command
+    | Executed
+    | Answered
+    | Happened
+    | Noticed
+    | Faulted
+    | Struck
+    | Trouble
 )
 
 
@@ -197,6 +233,21 @@ class Ledger:
             return sorted((entry for kind in self._kinds.values() for entry in kind), key=lambda entry: entry.at)
 
     @property
+    def attempts(self) -> list[Arrived]:
+        """The TCP connections that were made, whatever came of them."""
+        return self.of(Arrived)
+
+    def most_attempts(self, seconds: float) -> int:
+        """How many TCP connections were made within `seconds`, when they were most."""
+        times = [arrived.time for arrived in self.attempts]
+        first = most = 0
+        for count, time_ in enumerate(times, 1):
+            while times[first] < time_ - seconds * 1_000_000:
+                first += 1
+            most = max(most, count - first)
+        return most
+
+    @property
     def connections(self) -> list[Opened]:
         """The connections that were opened, ended ones included."""
         return self.of(Opened)
@@ -210,6 +261,11 @@ class Ledger:
     def refusals(self) -> list[Refused]:
         """The connections that were turned away in the handshake."""
         return self.of(Refused)
+
+    @property
+    def cuts(self) -> list[Struck]:
+        """The cuts that took effect, where faults of the wire are scripted."""
+        return self.of(Struck)
 
     @property
     def troubles(self) -> list[Trouble]:

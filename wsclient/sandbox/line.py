@@ -8,12 +8,14 @@ sends faster than it reads the replies is not: its commands wait (`writable`) un
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.frames import CloseCode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
+
+from wsclient.sandbox.wire import Wire
 
 MOST_UNWRITTEN: Final = 64 * 1024
 """How much (bytes) may be kept for the one write at the end of the event loop's turn."""
@@ -27,6 +29,8 @@ class Pool:
 
     limit: int
     connections: set["WatchedConnection"]
+    arrived: Callable[["WatchedConnection", asyncio.Transport], Wire | None]
+    """Told of each connection that was made; the wire in between, if a fault needs one."""
 
 
 class WatchedConnection(ServerConnection):
@@ -40,10 +44,14 @@ class WatchedConnection(ServerConnection):
         self.last_heard = self.loop.time()
         self.deaf = False
         """A fault has cut the cable: whatever arrives is lost, Pings too."""
+        self.session: int | None = None
+        """The number that the connection has after its handshake."""
+        self._wire: Wire | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, unless so many stand already that not even a refusal is due."""
-        super().connection_made(transport)
+        self._wire = self._pool.arrived(self, cast(asyncio.Transport, transport))
+        super().connection_made(self._wire or transport)
         self._pool.connections.add(self)
         if len(self._pool.connections) > self._pool.limit:
             self.transport.abort()
@@ -52,10 +60,25 @@ class WatchedConnection(ServerConnection):
         """The socket is gone; whoever waited for room must not wait any longer."""
         self._pool.connections.discard(self)
         self._room.set()
+        if self._wire is not None:
+            self._wire.connection_lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Any traffic counts, Pings too."""
+        """Take bytes as the socket gives them."""
+        if self._wire is None:
+            self.take(data)
+        else:
+            self._wire.data_received(data)
+
+    def eof_received(self) -> None:
+        """The client has said its last."""
+        if self._wire is not None:
+            self._wire.eof_received()
+        super().eof_received()
+
+    def take(self, data: bytes) -> None:
+        """Take bytes that have arrived. Any traffic counts, Pings too."""
         if self.deaf:
             return
         self.last_heard = self.loop.time()
@@ -86,6 +109,8 @@ class Line:
         """The server has ended it, or is about to: nothing more is read, run or said."""
         self.silent = False
         """A fault has made it fall silent: it stays open, and nothing more is said."""
+        self.unfed = False
+        """A fault keeps notices from it: it gets replies and no more."""
         self.said_goodbye: tuple[int, str] | None = None
         """The code and reason of the Close frame that the server began with, if it did."""
         self.memory: dict[object, Any] = {}

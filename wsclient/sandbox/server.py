@@ -23,10 +23,23 @@ from websockets.http11 import Response
 from wsclient.sandbox.engine import Engine
 from wsclient.sandbox.events import BalanceChanged, TradeVolumeChanged
 from wsclient.sandbox.faults import Faults
-from wsclient.sandbox.ledger import Closed, Command, Faulted, Happened, Ledger, Noticed, Opened, Refused, Trouble
+from wsclient.sandbox.ledger import (
+    Arrived,
+    Closed,
+    Command,
+    Faulted,
+    Happened,
+    Ledger,
+    Noticed,
+    Opened,
+    Refused,
+    Struck,
+    Trouble,
+)
 from wsclient.sandbox.line import CLOSE_TIMEOUT, Line, Pool, WatchedConnection
 from wsclient.sandbox.turn import Turn
 from wsclient.sandbox.venue import Venue, encode
+from wsclient.sandbox.wire import Wire
 
 WRITE_LIMIT: Final = 256 * 1024
 """Bytes waiting for a client from which on its commands wait, too."""
@@ -69,7 +82,8 @@ class SandboxServer:
         self._max_backlog = max_backlog
         self._numbers = itertools.count(1)
         self._lines: dict[int, Line] = {}
-        self._pool = Pool(limit=max_connections * 2, connections=set())
+        self._pool = Pool(limit=max_connections * 2, connections=set(), arrived=self._arrived)
+        self._arrivals = itertools.count(1)
         self._server: Server | None = None
 
     # ------------------------------------------------------------ life
@@ -105,6 +119,27 @@ class SandboxServer:
 
     # ------------------------------------------------------------ connections
 
+    def _arrived(self, connection: WatchedConnection, transport: asyncio.Transport) -> Wire | None:
+        """Note a TCP connection, and lay a wire of its own for one that a fault waits for."""
+        number, peer = next(self._arrivals), _address(transport.get_extra_info("peername"))
+        self._ledger.add(Arrived, peer)
+        fault = self._faults.for_wire()
+        if fault is None:
+            return None
+        wire = Wire(
+            transport,
+            number,
+            loop=connection.loop,
+            deliver=connection.take,
+            meant=partial(self._faults.has, fault),
+            struck=lambda wire, how: self._struck(connection, peer, wire, how),
+        )
+        fault.on_wire(wire)
+        return wire
+
+    def _struck(self, connection: WatchedConnection, peer: str, wire: Wire, how: str) -> None:
+        self._ledger.add(Struck, connection.session, peer, how, wire.received, wire.sent)
+
     def _admit(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
         """Decide about a connection in its handshake: None lets it in."""
         path = request.path.partition("?")[0]
@@ -131,7 +166,8 @@ class SandboxServer:
         venue = self._venues[path]
         line = Line(next(self._numbers), connection, max_backlog=self._max_backlog)
         self._lines[line.id] = line
-        self._ledger.add(Opened, line.id, path, _peer(connection))
+        connection.session = line.id
+        self._ledger.add(Opened, line.id, path, _address(connection.remote_address))
         if self._idle_timeout is not None:
             self._watch_idleness(line, self._idle_timeout)
         try:
@@ -234,7 +270,7 @@ class SandboxServer:
         encoded = text.encode()
         for session in sessions:
             line = self._lines.get(session)
-            if line is not None:
+            if line is not None and not line.unfed:
                 line.send_text(encoded)
         if self._ledger.keep_notices:
             self._ledger.add(Noticed, text, tuple(sessions))
@@ -245,6 +281,5 @@ class SandboxServer:
         self._ledger.add(Trouble, session, error)
 
 
-def _peer(connection: ServerConnection) -> str:
-    address = connection.remote_address
+def _address(address: object) -> str:
     return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
