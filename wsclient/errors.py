@@ -3,7 +3,8 @@
     WSClientError
     ├── TransportError(ConnectionError)     could not connect, or lost the connection
     │   ├── NotSent                         the call certainly did not leave: safe to repeat
-    │   └── OutcomeUnknown                  the call left, the connection ended before its reply
+    │   ├── OutcomeUnknown                  the call left, the connection ended before its reply
+    │   └── StaleFeed                       nothing came of a watched feed for longer than it may be quiet
     ├── ProtocolError(ConnectionError)      the peer broke RFC 6455 or its own protocol
     ├── AuthenticationError(ConnectionError)  a login failed, or there are no credentials for one
     ├── CommandError                        the exchange said no; one subclass for each error code
@@ -11,7 +12,8 @@
     │       RateLimited, NotAuthorized, BadRequest, WouldMatch
     ├── ClientClosed                        a call on a client that was stopped
     ├── WouldDeadlock                       waiting, on the event thread, for the event thread
-    └── InvalidRequest(ValueError)          the caller's own mistake; nothing was sent
+    ├── InvalidRequest(ValueError)          the caller's own mistake; nothing was sent
+    └── SinkError                           messages that were to be kept could not be
 
 Everything that is the network's or the peer's fault is a `ConnectionError`, so that code written for CoinFLEX's
 original client, which raised just that, keeps working. No error carries a secret: URLs are named without their
@@ -39,6 +41,10 @@ class OutcomeUnknown(TransportError):
 
     Whether the exchange executed it can't be told from here: ask (`GetOrders`) before repeating an order.
     """
+
+
+class StaleFeed(TransportError):
+    """Nothing came of a watch for longer than its `stale_after`. It is renewed, or the connection is replaced."""
 
 
 class ProtocolError(WSClientError, ConnectionError):
@@ -125,6 +131,10 @@ class WouldDeadlock(WSClientError):
 
 class InvalidRequest(WSClientError, ValueError):
     """The caller's own mistake, found before anything was sent."""
+
+
+class SinkError(WSClientError):
+    """Messages that were to be kept (`wsclient.sinks`) could not be, or are not yet. It says how many."""
 
 
 E = TypeVar("E", bound=BaseException)

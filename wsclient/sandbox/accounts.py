@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from wsclient.sandbox.answers import Balance
 from wsclient.sandbox.checks import INT64_MAX
 from wsclient.sandbox.events import BalanceChanged
+from wsclient.sandbox.market import WIRE_DECIMALS
 from wsclient.sandbox.orderbook import LiveOrder
 from wsclient.sandbox.statistics import SlidingWindow
 
 
 class Account:
-    """One user. Amounts are integers on the scale of their asset."""
+    """One user. Amounts are integers, in the units in which their asset is held (see `market.py`)."""
 
     def __init__(self, user: int, balances: Mapping[int, int]) -> None:
         self.user = user
@@ -47,7 +48,8 @@ class Account:
 class Accounts:
     """All users, and the changes of balances that are still to be told."""
 
-    def __init__(self) -> None:
+    def __init__(self, decimals: Mapping[int, int]) -> None:
+        self._decimals = decimals
         self._accounts: dict[int, Account] = {}
         self._supply: dict[int, int] = {}
         self._changed: dict[tuple[int, int], Account] = {}
@@ -59,11 +61,15 @@ class Accounts:
         return iter(self._accounts.values())
 
     def add(self, user: int, balances: Mapping[int, int]) -> None:
-        """Open an account. All that exists of an asset has to fit 64 bits, so no balance can ever outgrow them."""
+        """Open an account.
+
+        All that exists of an asset has to fit 64 bits at four decimals, so no balance can ever outgrow the wire.
+        """
         if user in self._accounts:
             raise ValueError(f"user {user} has an account already")
         for asset, amount in balances.items():
-            if amount < 0 or self._supply.get(asset, 0) + amount > INT64_MAX:
+            finer = self._decimals.get(asset, WIRE_DECIMALS) - WIRE_DECIMALS
+            if amount < 0 or self._supply.get(asset, 0) + amount > INT64_MAX * 10 ** max(finer, 0):
                 raise ValueError(f"user {user} can't have {amount} of asset {asset}")
         for asset, amount in balances.items():
             self._supply[asset] = self._supply.get(asset, 0) + amount

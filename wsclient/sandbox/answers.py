@@ -39,7 +39,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What a user has of one asset: free to use, and held for open orders."""
+    """What a user has of one asset: free to use, and held for open orders, in the units in which it is held."""
 
     asset: int
     available: int

@@ -15,7 +15,8 @@ from typing import Any, Final, NoReturn
 from wsclient.coinflex.curve import NONCE_BYTES
 from wsclient.sandbox import auth
 from wsclient.sandbox.coinflex_notices import Audience, render
-from wsclient.sandbox.engine import Engine, EngineError, Order
+from wsclient.sandbox.coinflex_view import CoinflexView
+from wsclient.sandbox.engine import Engine, EngineError, Market, Order
 from wsclient.sandbox.events import Event
 from wsclient.sandbox.limits import RateLimits, RollingWindow
 from wsclient.sandbox.users import User
@@ -34,6 +35,9 @@ MAX_SHOWN: Final = 1_000
 MAX_NAME: Final = 64
 """How much of an unknown method's name is."""
 MAX_TAG: Final = 2**63
+NO_ASSET: Final = 0
+NO_ORDER: Final = 0
+"""Numbers that no asset and no order has."""
 
 PUBLIC: Final = frozenset({"Authenticate", "EstimateMarketOrder", "WatchOrders", "WatchTicker"})
 ORDERS: Final = frozenset({"PlaceOrder", "ModifyOrder", "CancelOrder", "CancelAllOrders", "EstimateMarketOrder"})
@@ -64,11 +68,14 @@ class CoinflexVenue:
         *,
         clock: Callable[[], int],
         limits: RateLimits | None = None,
+        markets: Iterable[Market] | None = None,
         path: str = "/v1",
         nonces: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self.path = path
         self._engine = engine
+        pairs = None if markets is None else [(market.base, market.counter) for market in markets]
+        self._view = CoinflexView(engine, pairs)
         self._users = {user.id: user for user in users}
         self._keys: dict[int, auth.Point] = {}
         self._clock = clock
@@ -118,7 +125,7 @@ class CoinflexVenue:
 
     def notices(self, events: Iterable[Event]) -> Iterator[tuple[str, Collection[int]]]:
         """What events are to be told to whom, see `coinflex_notices`."""
-        return render(events, self._audience)
+        return render(self._view.events(events), self._audience)
 
     # ------------------------------------------------------------ requests
 
@@ -220,18 +227,17 @@ class CoinflexVenue:
                     "reserved_balance": balance.reserved,
                     "total_balance": balance.total,
                 }
-                for balance in self._engine.balances(_owner(state))
+                for balance in self._view.balances(self._engine.balances(_owner(state)))
             ]
         }
 
     def _get_orders(self, state: _Session, fields: Mapping[str, Any]) -> dict[str, Any]:
-        return {"orders": [_own_order(order) for order in self._engine.orders(_owner(state))]}
+        return {"orders": [_own_order(order) for order in self._view.orders(self._engine.orders(_owner(state)))]}
 
     def _place_order(self, state: _Session, fields: Mapping[str, Any]) -> dict[str, Any]:
         placed = self._engine.place(
             _owner(state),
-            base=fields.get("base"),
-            counter=fields.get("counter"),
+            **self._pair(fields),
             quantity=fields.get("quantity"),
             price=fields.get("price"),
             total=fields.get("total"),
@@ -247,8 +253,7 @@ class CoinflexVenue:
     def _modify_order(self, state: _Session, fields: Mapping[str, Any]) -> dict[str, Any]:
         order = self._engine.modify(
             _owner(state),
-            id=fields.get("id"),
-            tonce=fields.get("tonce"),
+            **self._named(state, fields),
             quantity_delta=fields.get("quantity_delta"),
             price=fields.get("price"),
             post_only=fields.get("post_only", False),
@@ -256,27 +261,48 @@ class CoinflexVenue:
         return _own_order(order)
 
     def _cancel_order(self, state: _Session, fields: Mapping[str, Any]) -> dict[str, Any]:
-        return _own_order(self._engine.cancel(_owner(state), id=fields.get("id"), tonce=fields.get("tonce")))
+        return _own_order(self._engine.cancel(_owner(state), **self._named(state, fields)))
 
     def _cancel_all_orders(self, state: _Session, fields: Mapping[str, Any]) -> dict[str, Any]:
-        return {"orders": [_own_order(order) for order in self._engine.cancel_all(_owner(state))]}
+        return {
+            "orders": [_own_order(order) for order in self._engine.cancel_all(_owner(state), self._view.pairs)]
+        }
 
     def _get_trade_volume(self, state: _Session, fields: Mapping[str, Any]) -> dict[str, Any]:
-        return {"volume": self._engine.volume(_owner(state), fields.get("asset"))}
+        volume = self._engine.volume(_owner(state), asset := fields.get("asset"))
+        return {"volume": self._view.amount(asset, volume) if isinstance(asset, int) else volume}
+
+    def _pair(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The market that is meant; one that CoinFLEX doesn't list is one that doesn't exist."""
+        base, counter = fields.get("base"), fields.get("counter")
+        if self._view.hides(base, counter):
+            return {"base": NO_ASSET, "counter": NO_ASSET}
+        return {"base": base, "counter": counter}
+
+    def _named(self, state: _Session, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The order that is meant, by id or tonce, likewise."""
+        named = {"id": fields.get("id"), "tonce": fields.get("tonce")}
+        if not self._view.whole:
+            try:
+                order = self._engine.order(_owner(state), **named)
+            except EngineError:
+                return named  # the engine will say so itself, in its own order of errors
+            if self._view.hides(order.base, order.counter):
+                return {"id": NO_ORDER}
+        return named
 
     # ------------------------------------------------------------ public commands
 
     def _estimate_market_order(self, state: _Session, fields: Mapping[str, Any]) -> dict[str, Any]:
         estimate = self._engine.estimate(
-            base=fields.get("base"),
-            counter=fields.get("counter"),
+            **self._pair(fields),
             quantity=fields.get("quantity"),
             total=fields.get("total"),
         )
         return {"quantity": estimate.quantity, "total": estimate.total}
 
     def _watch_orders(self, state: _Session, fields: Mapping[str, Any]) -> dict[str, Any]:
-        orders = self._engine.book(fields.get("base"), fields.get("counter"))
+        orders = self._engine.book(**self._pair(fields))
         pair = (fields["base"], fields["counter"])
         if not _watch(state.books, pair, fields.get("watch")):
             self._audience.books.remove(pair, state.id)
@@ -290,7 +316,7 @@ class CoinflexVenue:
         }
 
     def _watch_ticker(self, state: _Session, fields: Mapping[str, Any]) -> dict[str, Any]:
-        ticker = self._engine.ticker(fields.get("base"), fields.get("counter"))
+        ticker = self._engine.ticker(**self._pair(fields))
         pair = (fields["base"], fields["counter"])
         if not _watch(state.tickers, pair, fields.get("watch")):
             self._audience.tickers.remove(pair, state.id)

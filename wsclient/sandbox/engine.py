@@ -12,7 +12,7 @@ command.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -61,11 +61,21 @@ class Engine:
         if fees is not None:
             self._accounts.add(fees.house, {})
 
+    @property
+    def markets(self) -> Mapping[tuple[int, int], Market]:
+        """What is traded, by base and counter asset."""
+        return {pair: book.market for pair, book in self._floor.books.items()}
+
+    @property
+    def decimals(self) -> Mapping[int, int]:
+        """With how many decimals each asset is held: balances and volumes count units of that size."""
+        return self._floor.decimals
+
     def add_user(self, user: int, balances: Mapping[int, int]) -> None:
-        """Open an account with these available balances, by asset code.
+        """Open an account with these available balances, by asset code, in the units in which assets are held.
 
         `ValueError` says that the user is there already, an amount is negative, or that more would exist of an
-        asset than 64 bits can count.
+        asset than 64 bits can count at four decimals.
         """
         self._accounts.add(user, balances)
 
@@ -176,11 +186,14 @@ class Engine:
         """Cancel an open order, and give it as it was. Errors: 8 malformed, 1 no such order."""
         return self._cancel([self._find(self._accounts[user], id, tonce)])[0]
 
-    def cancel_all(self, user: int) -> list[Order]:
-        """Cancel all of a user's orders and start its tonces afresh."""
+    def cancel_all(self, user: int, pairs: Collection[tuple[int, int]] | None = None) -> list[Order]:
+        """Cancel all of a user's orders (on some markets, if `pairs` says which) and start its tonces afresh."""
         account = self._accounts[user]
         account.last_tonce = 0
-        return self._cancel(list(account.orders.values()))
+        orders = account.orders.values()
+        return self._cancel(
+            [order for order in orders if pairs is None or (order.market.base, order.market.counter) in pairs]
+        )
 
     def end_session(self, session: object) -> list[Order]:
         """Cancel the orders that were placed with `persist=False` for this session, oldest first."""
@@ -194,6 +207,10 @@ class Engine:
         """A user's open orders, oldest first."""
         return [order.snapshot() for order in self._accounts[user].orders.values()]
 
+    def order(self, user: int, *, id: object = None, tonce: object = None) -> Order:
+        """One of a user's open orders. Errors: 8 malformed, 1 no such order."""
+        return self._find(self._accounts[user], id, tonce).snapshot()
+
     def estimate(
         self, *, base: object, counter: object, quantity: object = None, total: object = None
     ) -> Estimate:
@@ -205,10 +222,10 @@ class Engine:
         number, amount = checks.optional_amount("quantity", quantity), checks.optional_amount("total", total)
         book = self._book(base, counter)
         wish = checks.market_amount(number, amount)
-        scale, traded, exact = book.market.scale, 0, 0  # `exact` is the total times the scale
+        divisor, traded, exact = book.market.divisor, 0, 0  # `exact` is the total times the divisor
         for maker in book.side(bid=wish < 0):
             if number is None:
-                wanted = (abs(wish) * scale - exact) // maker.price
+                wanted = (abs(wish) * divisor - exact) // maker.price
             else:
                 wanted = abs(wish) - traded
             if not wanted:
@@ -216,10 +233,10 @@ class Engine:
             step = min(wanted, maker.quantity)
             traded += step
             exact += step * maker.price
-        return Estimate(traded, (2 * exact + scale) // (2 * scale))
+        return Estimate(traded, (2 * exact + divisor) // (2 * divisor))
 
     def volume(self, user: int, asset: object) -> int:
-        """What a user has traded of an asset within 30 days, as of the last event or `advance`."""
+        """What a user has traded of an asset within 30 days, as of the last event or `advance`, in held units."""
         window = self._accounts[user].volumes.get(checks.integer("asset", asset))
         return window.amount if window else 0
 

@@ -1,8 +1,9 @@
 """What happened inside the engine, as small immutable facts that no venue's wording has touched yet.
 
 A dialect turns each event into the messages of its venue. Every event names its owner or owners and carries all
-that an owner and a watcher of the book may be told; who is told what is the dialect's business. Quantities,
-prices, totals and fees are integers on the scale of their market; times are microseconds since the Unix epoch.
+that an owner and a watcher of the book may be told; who is told what is the dialect's business. Quantities and
+prices are integers on the scales of their market; all other amounts (totals, fees, balances, volumes) count the
+units in which their asset is held. Times are microseconds since the Unix epoch.
 
 Source: protocol page, section "Notices". The guaranteed order among events is written down in `engine.py`.
 """

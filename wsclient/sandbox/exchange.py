@@ -16,7 +16,7 @@ from wsclient.sandbox.engine import Engine, Fees, Market
 from wsclient.sandbox.faults import Faults
 from wsclient.sandbox.ledger import DEFAULT_LIMIT, Ledger
 from wsclient.sandbox.limits import RateLimits
-from wsclient.sandbox.listings import coinflex_markets
+from wsclient.sandbox.listings import binance_markets, coinbase_markets, coinflex_markets
 from wsclient.sandbox.server import SandboxServer
 from wsclient.sandbox.traders import Traders
 from wsclient.sandbox.users import User, ready_made
@@ -79,10 +79,12 @@ class Sandbox:
         self._host = host
         self._port = port
         self._tls = _tls_context(certfile, keyfile)
-        markets = coinflex_markets() if markets is None else tuple(markets)
+        listed = coinflex_markets() if markets is None else tuple(markets)
+        elsewhere = (*coinbase_markets(), *binance_markets()) if markets is None else ()
+        markets = (*listed, *elsewhere)
         self._engine = Engine(markets, clock=clock, seed=seed, tonces=tonces, fees=fees)
         for user in self.users:
-            self._engine.add_user(user.id, user.balances)
+            self._engine.add_user(user.id, user.holdings(self._engine.decimals))
         self._rate = traders
         self._traders = Traders(markets, seed=seed)
         if traders > 0:
@@ -90,7 +92,8 @@ class Sandbox:
             self._engine.take_events()  # the books of the first morning are nobody's news
         if rate_limits is True:
             rate_limits = RateLimits()
-        coinflex = CoinflexVenue(self._engine, self.users, clock=clock, limits=rate_limits or None)
+        limits = rate_limits or None
+        coinflex = CoinflexVenue(self._engine, self.users, clock=clock, limits=limits, markets=listed)
         self._path = coinflex.path
         self._server = SandboxServer(
             self._engine,

@@ -5,7 +5,7 @@ guaranteed order of notices (see `engine.py`) can be read off its methods.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from wsclient.sandbox.accounts import Accounts
@@ -19,7 +19,7 @@ from wsclient.sandbox.events import (
     TickerChanged,
     TradeVolumeChanged,
 )
-from wsclient.sandbox.market import Fees, Market
+from wsclient.sandbox.market import Fees, Market, held_decimals
 from wsclient.sandbox.orderbook import BookSide, LiveOrder, OrderBook
 from wsclient.sandbox.settlement import Rounding, affordable
 from wsclient.sandbox.statistics import TickerWatch, trade_volume
@@ -44,12 +44,15 @@ class Floor:
     """The trading floor: all books and accounts, and the events that came of them."""
 
     def __init__(self, markets: Iterable[Market], clock: Callable[[], int], seed: int, fees: Fees | None) -> None:
-        self.accounts = Accounts()
+        markets = tuple(markets)
+        self.decimals = held_decimals(markets)
+        self.accounts = Accounts(self.decimals)
         self.books: dict[tuple[int, int], OrderBook] = {}
         for market in markets:
             if (market.base, market.counter) in self.books:
                 raise ValueError(f"there is a market for these two assets already: {market}")
-            self.books[market.base, market.counter] = OrderBook(market)
+            unit = 10 ** (self.decimals[market.base] - market.base_decimals)
+            self.books[market.base, market.counter] = OrderBook(replace(market, base_unit=unit))
         self.tickers = {pair: TickerWatch() for pair in self.books}
         self.sessions: dict[object, dict[int, LiveOrder]] = {}
         self.events: list[Event] = []
@@ -160,8 +163,9 @@ class Floor:
         """How much of the base asset the taker would trade at this price, whatever a buyer can pay."""
         if isinstance(taker, LiveOrder):
             return taker.quantity
-        wanted = taker.left * taker.market.scale // price if taker.by_total else taker.left
-        return wanted if taker.bid else min(wanted, self._free(taker.user, taker.market.base))
+        wanted = taker.left * taker.market.divisor // price if taker.by_total else taker.left
+        market = taker.market
+        return wanted if taker.bid else min(wanted, self._free(taker.user, market.base) // market.base_unit)
 
     def _free(self, user: int, asset: int) -> int:
         return self.accounts[user].available.get(asset, 0)
@@ -195,9 +199,10 @@ class Floor:
         if isinstance(taker, MarketOrder):
             taker.left -= total if taker.by_total else quantity
         give = self.accounts.give
+        held = quantity * market.base_unit
         give(bid.user, market.counter, -spent)
-        give(ask.user, market.base, -quantity)
-        give(bid.user, market.base, quantity)
+        give(ask.user, market.base, -held)
+        give(bid.user, market.base, held)
         give(ask.user, market.counter, total - settled.ask_fee)
         if fee := settled.bid_fee + settled.ask_fee:
             give(self._fees.house, market.counter, fee)
@@ -232,7 +237,7 @@ class Floor:
         self.tickers[pair].trade(time, quantity, price)
         for user in dict.fromkeys((buyer, seller)):
             volumes = self.accounts[user].volumes
-            for asset, amount in ((market.base, quantity), (market.counter, total)):
+            for asset, amount in ((market.base, quantity * market.base_unit), (market.counter, total)):
                 if amount:
                     if asset not in volumes:
                         volumes[asset] = trade_volume()

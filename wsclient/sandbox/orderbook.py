@@ -42,7 +42,7 @@ class LiveOrder:
         """What it would hold with other values."""
         if self.bid:
             return self.market.counter, self.market.cost(quantity, price)
-        return self.market.base, quantity
+        return self.market.base, quantity * self.market.base_unit
 
     def snapshot(self) -> Order:
         """An immutable copy."""

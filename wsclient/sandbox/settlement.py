@@ -3,8 +3,8 @@
 Source: protocol page, section "Commands": totals and fees are rounded up with a probability that equals their
 fractional part. Rounding is the only use of chance in the engine, and it comes from the seed.
 
-Why nobody ever pays more than is there. Write S for the market's scale, M for the fee scale, p for the price of
-the match, P >= p for the limit of the bid, Q for its quantity before the match and q for the quantity matched.
+Why nobody ever pays more than is there. Write S for the market's divisor, M for the fee scale, p for the price
+of the match, P >= p for the limit of the bid, Q for its quantity before the match and q for the quantity matched.
 The bid holds R(Q) = ceil(Q*P/S).
 
 - Total. The match may take T <= R(Q) - R(Q-q), so that what is left always covers the quantity that is left. The
@@ -26,7 +26,7 @@ from wsclient.sandbox.market import FEE_SCALE, Market
 
 def affordable(market: Market, price: int, money: int, rate: int) -> int:
     """The largest quantity of the base asset that `money` pays at `price`, with a fee of `rate` millionths."""
-    return money * market.scale * FEE_SCALE // (price * (FEE_SCALE + rate))
+    return money * market.divisor * FEE_SCALE // (price * (FEE_SCALE + rate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class Rounding:
         ask_rate: int,
     ) -> Settlement:
         """Settle `quantity` at `price`: the total takes at most `most`, and with the bid's fee at most `money`."""
-        total = self.divide(quantity * price, market.scale)
+        total = self.divide(quantity * price, market.divisor)
         if total > most or total + total * bid_rate // FEE_SCALE > money:
-            total = quantity * price // market.scale
+            total = quantity * price // market.divisor
         bid_fee = min(self.divide(total * bid_rate, FEE_SCALE), money - total)
         return Settlement(total, bid_fee, self.divide(total * ask_rate, FEE_SCALE))

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, TypeAlias
 
-from wsclient.coinflex.assets import SCALE, Assets
+from wsclient.coinflex.assets import SCALE
+from wsclient.sandbox.assets import CODES
 from wsclient.sandbox.engine import Engine, EngineError, Market
 from wsclient.sandbox.users import FIRST_TRADER
 
 WEALTH: Final = 10_000_000_000 * SCALE
-"""What a trader owns of each asset that it trades."""
+"""What a trader owns of each asset that it trades, scaled by 10000."""
 TRADERS: Final = 4
 DEPTH: Final = 25
 """Orders on each side of a book at the start."""
@@ -46,6 +47,17 @@ HABITS: Final = (
     Habit("FLEX", "USDT", 0.6, 4000.0, spread=0.03),
     Habit("USDC", "USDT", 1.0, 2500.0, volatility=0.00005, spread=0.004),
 )
+"""How CoinFLEX's markets are traded."""
+
+HABITS_ELSEWHERE: Final = (
+    Habit("XBT", "USD", 9000.0, 0.8),
+    Habit("ETH", "USD", 240.0, 12.0),
+    Habit("ETH", "EUR", 215.0, 12.0),
+    Habit("ETH", "XBT", 0.02667, 12.0),
+    Habit("BNB", "XBT", 0.0018, 50.0),
+    Habit("NEO", "XBT", 0.0011, 80.0),
+)
+"""How the markets are traded that only other venues have."""
 
 PULL: Final = 0.0001
 """Which part of its distance from home a price loses at each step: it stays within some percent of it."""
@@ -122,15 +134,15 @@ class Traders:
         listed = {(market.base, market.counter): market for market in markets}
         self._stalls = [
             _Stall(listed[pair], habit, habit.price)
-            for habit in HABITS
-            if (pair := (Assets[habit.base], Assets[habit.counter])) in listed
+            for habit in (*HABITS, *HABITS_ELSEWHERE)
+            if (pair := (CODES[habit.base], CODES[habit.counter])) in listed
         ]
 
     def open(self, engine: Engine) -> None:
         """Open the traders' accounts, and give every book some depth."""
         assets = {asset for stall in self._stalls for asset in (stall.market.base, stall.market.counter)}
         for user in self.users:
-            engine.add_user(user, dict.fromkeys(assets, WEALTH))
+            engine.add_user(user, {asset: WEALTH * 10 ** engine.decimals[asset] // SCALE for asset in assets})
         for stall in self._stalls:
             for number in range(2 * DEPTH):
                 self.perform(engine, stall, self._quote(stall, bid=number % 2 == 0))
@@ -198,7 +210,8 @@ class Traders:
         return Modify(quote.user, quote.id, quantity_delta=change if grows == quote.bid else -change)
 
     def _size(self, stall: _Stall) -> int:
-        return max(1, round(stall.habit.size * self._random.expovariate(1.0) * SCALE))
+        size: float = stall.habit.size * self._random.expovariate(1.0) * 10**stall.market.base_decimals
+        return max(1, round(size))
 
     # ------------------------------------------------------------ acting
 

@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Final
 
 from wsclient.coinflex.assets import SCALE, Assets
+from wsclient.sandbox.assets import ELSEWHERE
+from wsclient.sandbox.market import WIRE_DECIMALS
 
 FIRST_USER: Final = 1001
 FIRST_TRADER: Final = 9001
@@ -31,18 +33,38 @@ _WORDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Someone with an account. `balances`, by asset code and scaled by 10000, are those of the start."""
+    """Someone with an account. `balances`, by asset code and scaled by 10000, are those of the start.
+
+    `elsewhere` are likewise those of assets that CoinFLEX doesn't know, see `assets.py`.
+    """
 
     id: int
     cookie: str = field(repr=False)
     passphrase: str = field(repr=False)
     balances: Mapping[int, int] = field(default_factory=dict, repr=False)
+    elsewhere: Mapping[int, int] = field(default_factory=dict, repr=False)
+
+    def holdings(self, decimals: Mapping[int, int]) -> dict[int, int]:
+        """What it owns at the start, in the units in which an engine with these `decimals` holds it.
+
+        An asset that is traded nowhere is held as it is given here. `ValueError` says that an asset is held with
+        fewer decimals than this needs.
+        """
+        held = {}
+        for asset, amount in {**self.elsewhere, **self.balances}.items():
+            held[asset], rest = divmod(amount * 10 ** decimals.get(asset, WIRE_DECIMALS), SCALE)
+            if rest:
+                raise ValueError(
+                    f"user {self.id} can't own {amount} / {SCALE} of asset {asset}: it is held coarser"
+                )
+        return held
 
 
 def ready_made(
     count: int, *, seed: int, first: int = FIRST_USER, balances: Mapping[int, int] | None = None
 ) -> tuple[User, ...]:
     """`count` users numbered from `first`, each with `balances` (a million of every main asset unless given)."""
+    elsewhere = {} if balances is not None else dict.fromkeys(ELSEWHERE.values(), PLENTY)
     random = Random(f"wsclient sandbox users {seed} {first}")
     owned = dict(balances) if balances is not None else {Assets[name]: PLENTY for name in DEMO_ASSETS}
     return tuple(
@@ -51,6 +73,7 @@ def ready_made(
             cookie=base64.b64encode(random.randbytes(18)).decode(),
             passphrase=" ".join(random.choice(_WORDS) for _ in range(4)),
             balances=MappingProxyType(owned),
+            elsewhere=MappingProxyType(elsewhere),
         )
         for index in range(count)
     )
