@@ -3,6 +3,7 @@
     WSClientError
     ├── TransportError(ConnectionError)     could not connect, or lost the connection
     │   ├── NotSent                         the call certainly did not leave: safe to repeat
+    │   │   └── TooFast                     the exchange's rate limit would have refused it
     │   ├── OutcomeUnknown                  the call left, the connection ended before its reply
     │   └── StaleFeed                       nothing came of a watched feed for longer than it may be quiet
     ├── ProtocolError(ConnectionError)      the peer broke RFC 6455 or its own protocol
@@ -13,6 +14,7 @@
     ├── ClientClosed                        a call on a client that was stopped
     ├── WouldDeadlock                       waiting, on the event thread, for the event thread
     ├── InvalidRequest(ValueError)          the caller's own mistake; nothing was sent
+    ├── MessagesDropped                     handlers were too slow for a queue that drops
     └── SinkError                           messages that were to be kept could not be
 
 Everything that is the network's or the peer's fault is a `ConnectionError`, so that code written for CoinFLEX's
@@ -34,6 +36,20 @@ class TransportError(WSClientError, ConnectionError):
 
 class NotSent(TransportError):
     """The call certainly did not leave this machine: it is safe to make it again."""
+
+
+class TooFast(NotSent):
+    """`rate_limit=` kept the call back: sent now, the exchange would have refused it.
+
+    retry_after: seconds until there may be room, if nobody else takes it
+    """
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (str(self), self.retry_after))
 
 
 class OutcomeUnknown(TransportError):
@@ -133,6 +149,20 @@ class InvalidRequest(WSClientError, ValueError):
     """The caller's own mistake, found before anything was sent."""
 
 
+class MessagesDropped(WSClientError):
+    """The handlers were slower than the exchange, and their queue is one that drops.
+
+    count: messages dropped since the last report; they stood in the feed just before what is handed over next
+    """
+
+    def __init__(self, message: str, count: int = 0) -> None:
+        super().__init__(message)
+        self.count = count
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (str(self), self.count))
+
+
 class SinkError(WSClientError):
     """Messages that were to be kept (`wsclient.sinks`) could not be, or are not yet. It says how many."""
 
@@ -148,6 +178,6 @@ def same_again(error: E) -> E:
 
 
 def _arguments(error: BaseException) -> tuple[Any, ...]:
-    if isinstance(error, ProtocolError):
-        return (str(error), error.close_code)
+    if isinstance(error, ProtocolError | TooFast | MessagesDropped):
+        return error.__reduce__()[1]  # type: ignore[no-any-return]
     return error.args

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from wsclient import errors
-from wsclient.errors import CommandError, ProtocolError, WSClientError, same_again
+from wsclient.errors import CommandError, MessagesDropped, ProtocolError, TooFast, WSClientError, same_again
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, WSClientError)]
 
@@ -15,6 +15,10 @@ def make(kind: type[WSClientError]) -> WSClientError:
         return kind(4, "no funds", {"method": "PlaceOrder", "tag": 1})
     if issubclass(kind, ProtocolError):
         return kind("broken", 1002)
+    if issubclass(kind, TooFast):
+        return kind("wait", 0.25)
+    if issubclass(kind, MessagesDropped):
+        return kind("lost some", 7)
     return kind("a sentence")
 
 
@@ -25,7 +29,7 @@ def test_every_error_survives_pickling_and_copying_with_its_fields(kind: type[WS
     for again in (pickle.loads(pickle.dumps(error)), same_again(error)):
         assert type(again) is kind
         assert str(again) == str(error)
-        for field in ("code", "message", "request", "close_code"):
+        for field in ("code", "message", "request", "close_code", "retry_after", "count"):
             assert getattr(again, field, None) == getattr(error, field, None)
     assert same_again(error).__cause__ is error.__cause__
 
