@@ -20,7 +20,7 @@ from wsclient.sandbox.engine import Engine, EngineError, Market, Order
 from wsclient.sandbox.events import Event
 from wsclient.sandbox.limits import RateLimits, RollingWindow
 from wsclient.sandbox.users import User
-from wsclient.sandbox.venue import Refusal, Request
+from wsclient.sandbox.venue import Refusal, Request, Venue
 
 NOT_FOUND: Final = 1
 CONFLICT: Final = 2
@@ -58,7 +58,7 @@ class _Session:
     tickers: set[Pair] = field(default_factory=set)
 
 
-class CoinflexVenue:
+class CoinflexVenue(Venue):
     """One exchange's CoinFLEX front door. All methods are called on the sandbox's one thread."""
 
     def __init__(
@@ -101,7 +101,7 @@ class CoinflexVenue:
 
     # ------------------------------------------------------------ connections
 
-    def open(self, session: int) -> Mapping[str, Any]:
+    def open(self, session: int, target: str = "") -> Mapping[str, Any]:
         """Begin a connection; the answer is its Welcome, with a nonce of its own."""
         nonce = self._nonces(NONCE_BYTES)
         self._sessions[session] = _Session(session, nonce)

@@ -75,7 +75,7 @@ class Command:
     session: int
     user: int | None
     method: str | None
-    tag: int | None
+    tag: int | str | None
     fields: Mapping[str, Any]
 
 

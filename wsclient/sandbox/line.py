@@ -11,16 +11,24 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from websockets.asyncio.server import Server, ServerConnection
-from websockets.frames import CloseCode
-from websockets.protocol import State
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
+from wsclient.sandbox.venue import FrameKind
 from wsclient.sandbox.wire import Wire
 
 MOST_UNWRITTEN: Final = 64 * 1024
 """How much (bytes) may be kept for the one write at the end of the event loop's turn."""
 CLOSE_TIMEOUT: Final = 2.0
 """How long (seconds) a client may take to answer a Close frame before its connection is cut."""
+
+_KINDS: Final[dict[Opcode, FrameKind]] = {
+    Opcode.TEXT: "text",
+    Opcode.BINARY: "binary",
+    Opcode.PING: "ping",
+    Opcode.PONG: "pong",
+}
 
 
 @dataclass(slots=True)
@@ -47,6 +55,8 @@ class WatchedConnection(ServerConnection):
         self.session: int | None = None
         """The number that the connection has after its handshake."""
         self._wire: Wire | None = None
+        self.on_frame: Callable[[FrameKind, bytes], None] | None = None
+        """Told of each message (at its first frame) and control frame as it arrives, Close frames apart."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, unless so many stand already that not even a refusal is due."""
@@ -83,6 +93,12 @@ class WatchedConnection(ServerConnection):
             return
         self.last_heard = self.loop.time()
         super().data_received(data)
+
+    def process_event(self, event: Event) -> None:
+        """Take a frame."""
+        super().process_event(event)
+        if self.on_frame is not None and isinstance(event, Frame) and (kind := _KINDS.get(event.opcode)):
+            self.on_frame(kind, bytes(event.data))
 
     def pause_writing(self) -> None:
         """The client does not keep up."""
@@ -144,6 +160,14 @@ class Line:
         if self._unwritten > MOST_UNWRITTEN:
             self.flush()
         return True
+
+    def ping(self, payload: bytes) -> None:
+        """Send a Ping frame, behind what was sent before."""
+        if self.ended or self.silent or self.connection.protocol.state is not State.OPEN:
+            return
+        self.connection.protocol.send_ping(payload)
+        self._unwritten += 1
+        self.flush()
 
     def flush(self) -> None:
         """Write what was sent since the last time, in one piece."""

@@ -38,7 +38,7 @@ from wsclient.sandbox.ledger import (
 )
 from wsclient.sandbox.line import CLOSE_TIMEOUT, Line, Pool, WatchedConnection
 from wsclient.sandbox.turn import Turn
-from wsclient.sandbox.venue import Venue, encode
+from wsclient.sandbox.venue import FrameKind, HangUp, Ping, Say, Venue, encode
 from wsclient.sandbox.wire import Wire
 
 WRITE_LIMIT: Final = 256 * 1024
@@ -73,7 +73,8 @@ class SandboxServer:
         max_backlog: int,
     ) -> None:
         self._engine = engine
-        self._venues = {venue.path: venue for venue in venues}
+        self._venues = tuple(venues)
+        self._beats: list[asyncio.Task[None]] = []
         self._ledger = ledger
         self._faults = faults
         self._idle_timeout = idle_timeout
@@ -103,12 +104,20 @@ class SandboxServer:
             logger=_quiet,
             server_header=None,
         )
+        loop = asyncio.get_running_loop()
+        self._beats = [
+            loop.create_task(self._beat(venue, venue.beat_seconds))
+            for venue in self._venues
+            if venue.beat_seconds is not None
+        ]
 
     async def stop(self) -> None:
         """Close every connection (1001), soon by force, and leave nothing behind."""
         server, self._server = self._server, None
         if server is None:
             return
+        for beat in self._beats:
+            beat.cancel()
         server.close()
         closed = asyncio.ensure_future(server.wait_closed())
         if not (await asyncio.wait([closed], timeout=STOP_GRACE))[0]:
@@ -149,10 +158,15 @@ class SandboxServer:
             response = connection.respond(fault.status, fault.body)
             for name, value in fault.headers.items():
                 response.headers[name] = value
-        elif path not in self._venues:
-            response = connection.respond(404, f"There is nothing here; try {', '.join(self._venues)}.\n")
+        elif (venue := self._venue(path)) is None:
+            known = ", ".join(venue.path for venue in self._venues)
+            response = connection.respond(404, f"There is nothing here; try {known}.\n")
         elif len(self._lines) >= self._max_connections:
             response = connection.respond(503, "There are too many connections.\n")
+        elif denial := venue.admit(request.path, _host(connection.remote_address)):
+            response = connection.respond(denial.status, denial.body)
+            for name, value in denial.headers.items():
+                response.headers[name] = value
         else:
             return None
         self._ledger.add(Refused, path[:LONGEST_PATH], response.status_code)
@@ -162,8 +176,10 @@ class SandboxServer:
         """The life of one connection, from its handshake to its end."""
         assert isinstance(connection, WatchedConnection)
         assert connection.request is not None
-        path = connection.request.path.partition("?")[0]
-        venue = self._venues[path]
+        target = connection.request.path
+        path = target.partition("?")[0]
+        venue = self._venue(path)
+        assert venue is not None, "the handshake has let it in"
         line = Line(next(self._numbers), connection, max_backlog=self._max_backlog)
         self._lines[line.id] = line
         connection.session = line.id
@@ -171,7 +187,8 @@ class SandboxServer:
         if self._idle_timeout is not None:
             self._watch_idleness(line, self._idle_timeout)
         try:
-            self._greet(line, venue)
+            self._greet(line, venue, target)
+            connection.on_frame = partial(self._heard, line, venue)
             await self._listen(line, venue)
         except ConnectionClosed:
             pass
@@ -184,9 +201,13 @@ class SandboxServer:
             finally:
                 self._end(line, venue)
 
-    def _greet(self, line: Line, venue: Venue) -> None:
-        greeting = venue.open(line.id)
+    def _venue(self, path: str) -> Venue | None:
+        return next((venue for venue in self._venues if venue.serves(path)), None)
+
+    def _greet(self, line: Line, venue: Venue, target: str) -> None:
+        greeting = venue.open(line.id, target)
         if greeting is None:
+            self._act(venue)
             return
         fault = self._faults.for_greeting()
         if fault is None:
@@ -194,6 +215,17 @@ class SandboxServer:
         else:
             self._ledger.add(Faulted, line.id, fault)
             fault.on_greeting(line, greeting)
+        self._act(venue)
+
+    def _heard(self, line: Line, venue: Venue, kind: FrameKind, payload: bytes) -> None:
+        """A message or control frame has arrived."""
+        if line.ended:
+            return
+        try:
+            venue.heard(line.id, kind, payload)
+        except Exception as error:
+            self.trouble(line.id, error)
+        self._act(venue)
 
     async def _listen(self, line: Line, venue: Venue) -> None:
         """Serve a connection's messages, one after the other, until it ends."""
@@ -213,7 +245,7 @@ class SandboxServer:
     def _serve(self, line: Line, venue: Venue, message: str) -> None:
         """Give one message its turn, or to the fault that waits for it."""
         request = venue.read(message)
-        user = venue.user(line.id)
+        user = venue.sender(line.id, request)
         command = self._ledger.add(Command, line.id, user, request.method, request.tag, request.shown)
         turn = Turn(self, self._ledger, venue, line, request, command)
         fault = self._faults.for_command(turn, user)
@@ -258,13 +290,40 @@ class SandboxServer:
         events = self._engine.take_events()
         for event in events:
             self._ledger.add(Happened, event)
-        for venue in self._venues.values():
+        for venue in self._venues:
             try:
                 for text, sessions in venue.notices(events):
                     self._tell(text, sessions)
             except Exception as error:
                 self.trouble(None, error)
+            self._act(venue)
         return sum(not isinstance(event, BalanceChanged | TradeVolumeChanged) for event in events)
+
+    async def _beat(self, venue: Venue, seconds: float) -> None:
+        """Let a venue look at the clock, as often as it wants."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                venue.beat()
+            except Exception as error:
+                self.trouble(None, error)
+            self._act(venue)
+
+    def _act(self, venue: Venue) -> None:
+        """Do what a venue wants done."""
+        try:
+            for action in venue.actions():
+                match action:
+                    case Say(text, sessions):
+                        self._tell(text, sessions)
+                    case Ping(session, payload):
+                        if line := self._lines.get(session):
+                            line.ping(payload)
+                    case HangUp(session, code, reason):
+                        if line := self._lines.get(session):
+                            line.close(code, reason)
+        except Exception as error:
+            self.trouble(None, error)
 
     def _tell(self, text: str, sessions: Collection[int]) -> None:
         encoded = text.encode()
@@ -279,6 +338,10 @@ class SandboxServer:
         """Note an exception that nobody expected; the exchange goes on."""
         _log.error("the sandbox met an unexpected exception (connection %s)", session, exc_info=error)
         self._ledger.add(Trouble, session, error)
+
+
+def _host(address: object) -> str:
+    return str(address[0]) if isinstance(address, tuple) else str(address)
 
 
 def _address(address: object) -> str:

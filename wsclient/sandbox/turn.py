@@ -4,6 +4,7 @@ Ordinarily the three follow each other at once. A fault takes a turn into its ow
 steps, repeat them, or come back to them later.
 """
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from wsclient.sandbox.ledger import Answered, Command, Executed, Ledger
@@ -50,9 +51,7 @@ class Turn:
         except Exception as error:
             self._host.trouble(self.line.id, error)
             self._reply = self._venue.failed(self.request)
-        self._ledger.add(
-            Executed, self._command, self._reply.get("error_code", 0), self._ledger.shorten(self._reply)
-        )
+        self._ledger.add(Executed, self._command, self._venue.code(self._reply), self._ledger.shorten(self._reply))
 
     @property
     def reply(self) -> str:
@@ -66,6 +65,10 @@ class Turn:
         sent = self.line.send(self.reply)
         self._ledger.add(Answered, self._command, sent)
         return sent
+
+    def answer_otherwise(self, reply: Mapping[str, Any]) -> None:
+        """Hand something to the socket that isn't what came of the command, if it was run at all."""
+        self._ledger.add(Answered, self._command, self.line.send(encode(reply)))
 
     def publish(self) -> None:
         """Tell others (and its own connection) what the command has caused."""

@@ -7,7 +7,7 @@ session). The server moves the texts, applies faults, and keeps the ledger.
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from wsclient.sandbox.events import Event
 
@@ -32,20 +32,71 @@ class Request:
     """
 
     method: str | None
-    tag: int | None = None
+    tag: int | str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
     shown: Mapping[str, Any] = field(default_factory=dict)
     refusal: Refusal | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A text is to be sent to some sessions."""
+
+    text: str
+    sessions: Collection[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A Ping frame is to be sent to a session."""
+
+    session: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """A session's connection is to be ended, behind what was said before."""
+
+    session: int
+    code: int
+    reason: str
+
+
+Action: TypeAlias = Say | Ping | HangUp
+FrameKind: TypeAlias = Literal["text", "binary", "ping", "pong"]
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A connection is refused in its handshake with an HTTP status."""
+
+    status: int
+    body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class Venue(Protocol):
-    """One venue's dialect, as its server speaks it."""
+    """One venue's dialect, as its server speaks it.
+
+    A dialect names this class as its base, and so has what it leaves out.
+    """
 
     path: str
     """Where it is found on the sandbox's port."""
+    beat_seconds: float | None = None
+    """How often `beat` is to be called; None: never."""
 
-    def open(self, session: int) -> Mapping[str, Any] | None:
-        """A connection was made; what is to be said to it first."""
+    def serves(self, path: str) -> bool:
+        """Whether this venue is found at a path (without its query)."""
+        return path == self.path
+
+    def admit(self, target: str, address: str) -> Denial | None:
+        """Decide about a connection from `address` (a host) to a request target; None lets it in."""
+        return None
+
+    def open(self, session: int, target: str) -> Mapping[str, Any] | None:
+        """A connection was made to a request target (path and query); what is to be said to it first."""
 
     def close(self, session: int) -> None:
         """A connection has ended."""
@@ -53,14 +104,32 @@ class Venue(Protocol):
     def user(self, session: int) -> int | None:
         """Who is logged in on a connection."""
 
+    def sender(self, session: int, request: Request) -> int | None:
+        """Who seems to have sent a request: for the ledger and for faults, nothing was verified yet."""
+        return self.user(session)
+
+    def heard(self, session: int, kind: FrameKind, payload: bytes) -> None:
+        """A message or control frame has arrived; called before a message is read."""
+
     def read(self, text: str) -> Request:
         """Make sense of a message, whatever it is; never raises."""
 
     def execute(self, session: int, request: Request) -> dict[str, Any]:
         """Run a request and give its reply. An error that is the client's becomes a reply too."""
 
+    def code(self, reply: Mapping[str, Any]) -> int:
+        """The error code of a reply, 0 if it did what was asked."""
+        return int(reply.get("error_code", 0))
+
     def failed(self, request: Request) -> dict[str, Any]:
         """The reply to a request on which the sandbox itself failed."""
 
     def notices(self, events: Iterable[Event]) -> Iterator[tuple[str, Collection[int]]]:
         """What events are to be told to whom: each distinct text once, with the sessions that get it."""
+
+    def beat(self) -> None:
+        """Some time has passed: find out what is due by the clock."""
+
+    def actions(self) -> Iterable[Action]:
+        """What else is to be done, in this order; asked after everything that happens, and each told once."""
+        return ()
