@@ -110,6 +110,7 @@ class Venue(Protocol):
 
     def heard(self, session: int, kind: FrameKind, payload: bytes) -> None:
         """A message or control frame has arrived; called before a message is read."""
+        return
 
     def read(self, text: str) -> Request:
         """Make sense of a message, whatever it is; never raises."""
@@ -129,6 +130,7 @@ class Venue(Protocol):
 
     def beat(self) -> None:
         """Some time has passed: find out what is due by the clock."""
+        return
 
     def actions(self) -> Iterable[Action]:
         """What else is to be done, in this order; asked after everything that happens, and each told once."""
