@@ -75,6 +75,16 @@ class Accounts:
             self._supply[asset] = self._supply.get(asset, 0) + amount
         self._accounts[user] = Account(user, balances)
 
+    def bring(self, user: int, asset: int, amount: int) -> None:
+        """Add to what a user has free, from outside, or (below zero) take it out. ValueError: see `add`."""
+        finer = self._decimals.get(asset, WIRE_DECIMALS) - WIRE_DECIMALS
+        left = self._accounts[user].available.get(asset, 0) + amount
+        supply = self._supply.get(asset, 0) + amount
+        if left < 0 or supply > INT64_MAX * 10 ** max(finer, 0):
+            raise ValueError(f"user {user} can't have {left} of asset {asset}")
+        self._supply[asset] = supply
+        self.give(user, asset, amount)
+
     def give(self, user: int, asset: int, amount: int) -> None:
         """Add to (or, below zero, take from) what a user has free."""
         account = self._accounts[user]

@@ -12,7 +12,7 @@ command.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -78,6 +78,10 @@ class Engine:
         asset than 64 bits can count at four decimals.
         """
         self._accounts.add(user, balances)
+
+    def deposit(self, user: int, asset: int, amount: int) -> None:
+        """Let a user have more of an asset (or, below zero, less), in held units. ValueError: see `add_user`."""
+        self._floor.bring(user, asset, amount)
 
     def place(
         self,
@@ -252,6 +256,23 @@ class Engine:
     def advance(self) -> None:
         """Let time pass: what has left the 24 hours and 30 days is forgotten, and events say so."""
         self._floor.advance()
+
+    def levels(
+        self, base: object, counter: object, limit: int | None = None
+    ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """The best `limit` bids and asks by price: each price with all that is offered at it, the best first."""
+        book = self._book(base, counter)
+        return book.bids.levels(limit), book.asks.levels(limit)
+
+    @property
+    def fees(self) -> Fees:
+        """What trading costs."""
+        return self._floor.fees
+
+    @property
+    def waiting(self) -> Sequence[Event]:
+        """What has happened since the last `take_events`, which is not to be changed."""
+        return self._floor.events
 
     def take_events(self) -> list[Event]:
         """What has happened since the last call, in the guaranteed order."""

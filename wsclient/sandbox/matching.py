@@ -56,7 +56,7 @@ class Floor:
         self.tickers = {pair: TickerWatch() for pair in self.books}
         self.sessions: dict[object, dict[int, LiveOrder]] = {}
         self.events: list[Event] = []
-        self._fees = fees or Fees()
+        self.fees = fees or Fees()
         self._rounding = Rounding(seed)
         self._clock = clock
         self._time = 0
@@ -99,6 +99,11 @@ class Floor:
             self.match(order)
         if requeues and order.open:
             self._side(order).add(order)
+
+    def bring(self, user: int, asset: int, amount: int) -> None:
+        """Let a user deposit an amount, or (below zero) withdraw it."""
+        self.accounts.bring(user, asset, amount)
+        self._tell_balances()
 
     def cancel(self, order: LiveOrder) -> None:
         """Close an order that rests in the book."""
@@ -174,7 +179,7 @@ class Floor:
         """The fee rates of the bid and of the ask; who trades with himself pays none."""
         if taker.user == maker.user:
             return 0, 0
-        fees = self._fees
+        fees = self.fees
         return (fees.taker, fees.maker) if taker.bid else (fees.maker, fees.taker)
 
     def _trade(
@@ -205,7 +210,7 @@ class Floor:
         give(bid.user, market.base, held)
         give(ask.user, market.counter, total - settled.ask_fee)
         if fee := settled.bid_fee + settled.ask_fee:
-            give(self._fees.house, market.counter, fee)
+            give(self.fees.house, market.counter, fee)
 
         self.events.append(
             OrdersMatched(

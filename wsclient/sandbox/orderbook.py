@@ -92,6 +92,13 @@ class BookSide:
             del self._levels[key]
             del self._keys[bisect_left(self._keys, key)]
 
+    def levels(self, limit: int | None) -> list[tuple[int, int]]:
+        """The best `limit` prices, the best first, each with all that is offered at it."""
+        return [
+            (key * self._sign, sum(order.quantity for order in self._levels[key].values()))
+            for key in islice(reversed(self._keys), limit)
+        ]
+
     def __iter__(self) -> Iterator[LiveOrder]:
         """The orders, the one that trades next first."""
         for key in reversed(self._keys):
