@@ -40,8 +40,8 @@ COSTS: Final[Mapping[str, Mapping[str, int]]] = {
 class RateLimit:
     """The limits that a client keeps, and what it does when one is reached.
 
-    orders: placing, modifying, cancelling and estimating; 200 in a second. The exchange counts them by account: several clients of
-        one account share what it allows, and each is to be given its part
+    orders: placing, modifying, cancelling and estimating; 200 in a second. The exchange counts them by
+        account: several clients of one account share what it allows, and each is to be given its part
     information: asking for balances, orders and volumes; 10 in 10 s on one connection
     authentications: logins; 1000 in an hour
     wait: seconds that a call waits for its turn, first come first served; None for as long as it takes, 0 to be
