@@ -34,6 +34,8 @@ class _Delayed:
 
     def put(self, data: bytes) -> None:
         """Send bytes on their way; at once where there is nothing to delay them."""
+        if not data:
+            return
         if not (self.seconds or self.piece or self._pieces):
             self._arrive(data)
             return
@@ -116,6 +118,8 @@ class Wire(asyncio.Transport):
         self._late = False
         self._most_received: int | None = None
         self._most_sent: int | None = None
+        self._heard_all = False
+        """The cut is about to come: what the client sends behind it has gone already."""
         self._over = False
         """Nothing passes any more, in either direction."""
 
@@ -153,7 +157,7 @@ class Wire(asyncio.Transport):
         self._outgoing.clear()
 
     def _take(self, data: bytes) -> None:
-        if self._over:
+        if self._over or self._heard_all:
             return
         most = self._most_received
         if most is None or self.received + len(data) < most or not self._meant():
@@ -165,8 +169,8 @@ class Wire(asyncio.Transport):
         if data:
             self._deliver(data)
         if self._late:  # what has come is run in the next turn of the loop and answered in the one after it
+            self._heard_all = True
             self._loop.call_soon(self._loop.call_soon, self._strike)
-            self._most_received = None
         else:
             self._strike()
 

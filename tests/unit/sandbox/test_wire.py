@@ -142,6 +142,7 @@ def test_a_cut_at_nothing_received_comes_at_once() -> None:
 def test_a_late_cut_lets_the_replies_to_what_has_come_leave() -> None:
     line = Line(Cut(received=3, late=True))
     line.wire.data_received(b"abcd")
+    line.wire.data_received(b"ef")
     line.loop.turn()
     line.wire.write(b"reply")
     line.loop.turn()
@@ -173,6 +174,7 @@ def test_a_lag_delays_both_directions_and_keeps_their_order() -> None:
 
 def test_bytes_can_be_torn_to_pieces() -> None:
     line = Line(Lag(piece=2))
+    line.wire.write(b"")
     line.wire.write(b"abcde")
     assert line.wire.get_write_buffer_size() == 5
     line.loop.turns(until=0)
