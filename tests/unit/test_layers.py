@@ -1,4 +1,4 @@
-"""Who may import whom: errors <- core <- venues <- the programs; the sandbox takes constants alone."""
+"""Who may import whom: errors <- core <- venues <- the programs; sandbox and sinks stand beside them."""
 
 import ast
 from collections.abc import Iterator
@@ -62,6 +62,11 @@ def test_the_sandbox_takes_constants_from_the_client_and_no_code(path: Path) -> 
         assert not name or name[0] not in ("core",), name
 
 
+@pytest.mark.parametrize("path", files("sinks"), ids=lambda path: path.name)
+def test_sinks_know_the_errors_and_nothing_else_of_ours(path: Path) -> None:
+    assert layers_of(path) <= {"errors", "sinks"}
+
+
 def test_threads_start_in_few_places() -> None:
     starting = {
         str(path.relative_to(ROOT))
@@ -71,7 +76,7 @@ def test_threads_start_in_few_places() -> None:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         )
     }
-    assert starting == {"core/connection.py", "sandbox/exchange.py"}
+    assert starting == {"core/lifecycle.py", "sandbox/exchange.py", "sinks/queue.py"}
 
 
 def test_nothing_of_ours_names_a_private_part_of_websocket_client() -> None:

@@ -55,8 +55,8 @@ def coinbase(message: Any) -> Shape:
 def binance(message: Any) -> Shape:
     """Binance: `s`, `e` and `E`, also inside the wrapper of combined streams and of user data.
 
-    Messages without `e` are named after their stream ("depth5", "bookTicker") where a wrapper tells it, replies are
-    "reply" or "error". A list of events (`!ticker@arr`) has the type of its first and no product.
+    Messages without `e` are named after their stream ("depth5", "bookTicker") where a wrapper tells it; replies
+    are "reply" or "error". A list of events (`!ticker@arr`) has the type of its first and no product.
     """
     stream = None
     if isinstance(message, dict):

@@ -36,7 +36,7 @@ class Refusal(NamedTuple):
 
 
 class Sink(Protocol):
-    """A place where messages can be kept. One thread at a time calls it: behind a `SinkQueue`, the writer thread."""
+    """A place where messages can be kept. One thread at a time calls it: a `SinkQueue`'s writer thread."""
 
     def write_many(self, records: Sequence[Record], /) -> Sequence[Refusal] | None:
         """Keeps the records, in their order; once it returns, another process can find them.

@@ -73,7 +73,7 @@ class JSONLinesSink:
         if self.path.suffix == ".gz":
             data = gzip.compress(data, _LEVEL, mtime=records[0].time // 1_000_000)
         if self._file is None:
-            self._open()
+            self._open(self._size)
         if self._full(len(data), records[0].time):
             self._rotate()
         file = cast(BinaryIO, self._file)
@@ -117,7 +117,8 @@ class JSONLinesSink:
                 if self._fsync != "never":
                     os.fsync(file.fileno())
 
-    def _open(self) -> None:
+    def _open(self, known: int | None = None) -> None:
+        """known: where whole batches end, so that no whole line of a failed write stays behind it."""
         file = cast(BinaryIO, open(self.path, "a+b", buffering=0))  # noqa: SIM115 - it stays open
         try:
             if fcntl is not None:
@@ -126,15 +127,23 @@ class JSONLinesSink:
                 except BlockingIOError:
                     raise SinkError(f"{self.path} is being written by somebody else") from None
             whole = _whole_gzip(file) if self.path.suffix == ".gz" else _whole_lines(file)
+            if known is not None:
+                whole = min(whole, known)
             if whole < file.seek(0, os.SEEK_END):
                 file.truncate(whole)
-            self._first = next((record.time for record in _read_file(self.path, False)), None) if whole else None
+            self._first = self._first_time() if whole else None
         except BaseException:
             file.close()
             raise
         self._file, self._size = file, whole
         if self._fsync != "never":
             _sync_folder(self.path.parent)
+
+    def _first_time(self) -> int | None:
+        try:
+            return next((record.time for record in _read_file(self.path, finished=False)), None)
+        except ValueError:
+            raise SinkError(f"{self.path} is a file of something else") from None
 
 
 def read(

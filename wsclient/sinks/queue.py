@@ -98,7 +98,9 @@ class SinkQueue:
         if policy not in ("block", "drop"):
             raise InvalidRequest(f'policy is "block" or "drop", not {policy!r}')
         if age < 0 or backoff[0] < 0 or backoff[1] < backoff[0]:
-            raise InvalidRequest("age and backoff are seconds, none below 0, and the backoff's cap is not below its base")
+            raise InvalidRequest(
+                "age and backoff are seconds, none below 0, and the backoff's cap is not below its base"
+            )
         if on_error is not None and not callable(on_error):
             raise InvalidRequest(f"on_error must be callable, not {on_error!r}")
         self._sink = sink
@@ -164,7 +166,9 @@ class SinkQueue:
         Raises `SinkError` when the time is over or some of it is lost, `WouldDeadlock` on the writer thread.
         """
         if threading.current_thread() is self._thread:
-            raise WouldDeadlock("flush() waits for the writer thread, on which it was called: call it on another thread")
+            raise WouldDeadlock(
+                "flush() waits for the writer thread, on which it was called: call it on another thread"
+            )
         with self._lock:
             target = self._accepted
             self._wanted = max(self._wanted, target)
@@ -331,16 +335,13 @@ class SinkQueue:
                 delay = next(delays)
                 self._tell(error, f"{len(records)} messages couldn't be written, next try in {delay:.2f} s")
                 self._tell_drops()
-            with self._lock:
-                if not closing and self._state is _State.CLOSING:
-                    # there is little time left: no long waits from now on
-                    closing, delays = True, full_jitter(*self._backoff, self._random)
-                    continue
-                self._work.wait_for(
-                    lambda: self._state is _State.GIVING_UP or (not closing and self._state is _State.CLOSING), delay
-                )
-                if self._state is _State.GIVING_UP:
-                    return
+            if not closing and self._pause(delay, _State.CLOSING):
+                # there is little time left: try at once, and wait no longer than at first
+                closing, delays = True, full_jitter(*self._backoff, self._random)
+            elif closing:
+                self._pause(delay, _State.GIVING_UP)
+            if self._state is _State.GIVING_UP:
+                return
         with self._lock:
             self._written += len(batch) - len(refused)
             self._refused += len(refused)
@@ -352,6 +353,11 @@ class SinkQueue:
         if refused:
             message = f"{len(refused)} messages can't be kept; the first: {refused[0].reason}"
             self._tell(SinkError(message), "the store refuses messages")
+
+    def _pause(self, delay: float, until: _State) -> bool:
+        """Waits for `delay` seconds, or until the queue is in this state or a later one; whether it is."""
+        with self._lock:
+            return self._work.wait_for(lambda: self._state.value >= until.value, delay)
 
     def _records(self, batch: list[_Item]) -> Sequence[Record]:
         records = []
