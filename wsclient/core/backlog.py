@@ -42,13 +42,11 @@ class Backlog:
     policy: what happens when it is full. "block": nothing gives way. "drop_oldest", "drop_newest": the text that
         waits longest does, or the one that just came. "conflate": a text gives way to a newer one with the same
         key, full or not, and nothing else does
-    key: what a text is the whole news of; None for a text that no other one makes superfluous
     """
 
-    def __init__(self, size: int, policy: Policy, key: Callable[[str], Hashable | None]) -> None:
+    def __init__(self, size: int, policy: Policy) -> None:
         self.size = size
         self._policy = policy
-        self._key = key
         self._line: OrderedDict[Hashable, Item] = OrderedDict()  # by number, or by key where conflated
         self._batch: OrderedDict[Hashable, Item] = OrderedDict()  # conflating: what is being handed over
         self._numbers = itertools.count()
@@ -66,17 +64,20 @@ class Backlog:
         """Whether one more may come now. allowance: how many more than `size` may wait."""
         if self._policy in ("block", "conflate"):
             return len(self) < self.size + allowance
-        # texts make room themselves; of events the peer may send as many as it likes, and so there is an end to them
+        # texts make room themselves; of Pings the peer may send as many as it likes, and so there is an end to them
         return not event or self._events < self.size + allowance
 
     def put_event(self, event: Event) -> None:
         self._line[next(self._numbers)] = event
         self._events += 1
 
-    def put_text(self, text: str) -> None:
-        """Adds a text. By the policy another one gives way, or this one does."""
+    def put_text(self, text: str, key: Hashable | None = None) -> None:
+        """Adds a text. By the policy another one gives way, or this one does.
+
+        key: for conflating, what the text is the whole news of; None if no newer one makes it superfluous
+        """
         if self._policy == "conflate":
-            self._put_conflating(text)
+            self._put_conflating(text, key)
             return
         number = next(self._numbers)
         if self._texts >= self.size and self._policy != "block":
@@ -121,14 +122,13 @@ class Backlog:
         self.dropped += discarded
         return discarded
 
-    def _put_conflating(self, text: str) -> None:
-        key = self._key(text)
+    def _put_conflating(self, text: str, key: Hashable | None) -> None:
         if key is None:
             self._line[next(self._numbers)] = text
         else:
             place = ("key", key)
-            # The newer one comes last, since what came in between may be older news of something that it tells too.
-            # That keeps nobody from its turn: all that waits is handed over as one batch, while the next one gathers.
+            # The newer one comes last: what came in between may be older news of something that it tells too. That
+            # keeps nobody from its turn: all that waits is handed over as one batch, while the next one gathers.
             if self._line.pop(place, None) is not None:
                 self.conflated += 1
                 self._texts -= 1

@@ -22,9 +22,9 @@ def event(name: str) -> Event:
 
 
 def backlog(size: int, policy: Policy, *texts: str) -> Backlog:
-    line = Backlog(size, policy, key_of)
+    line = Backlog(size, policy)
     for text in texts:
-        line.put_text(text)
+        line.put_text(text, key_of(text))
     return line
 
 
@@ -100,7 +100,7 @@ def test_what_is_superseded_all_the_time_still_has_its_turn() -> None:
     for number in range(2, 8):
         seen.append(line.take())
         for key in "abc":
-            line.put_text(f"{key}{number}")
+            line.put_text(f"{key}{number}", key)
     assert seen == ["a1", "b1", "c1", "a4", "b4", "c4"]
 
 
@@ -131,7 +131,7 @@ steps = st.lists(st.one_of(st.just("take"), st.just("event"), st.sampled_from(["
 
 @given(st.sampled_from(POLICIES), st.integers(1, 5), steps)
 def test_nothing_is_lost_uncounted_and_the_order_is_the_wires(policy: Policy, size: int, made: list[str]) -> None:
-    line = Backlog(size, policy, key_of)
+    line = Backlog(size, policy)
     given: list[str] = []
     taken: list[str] = []
     told = 0
@@ -157,7 +157,7 @@ def test_nothing_is_lost_uncounted_and_the_order_is_the_wires(policy: Policy, si
             if step == "event":
                 line.put_event(event(name))
             else:
-                line.put_text(name)
+                line.put_text(name, key_of(name))
         assert len(line) <= size * (1 if policy in ("block", "conflate") else 2)
     while take():
         pass
