@@ -1,5 +1,6 @@
 """A client that echoes, as the fuzzing server wants one, made of the real session."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,11 @@ from wsclient.core.calls import Calls
 from wsclient.core.codec import Codec
 from wsclient.core.connect import Endpoint, open_socket
 from wsclient.core.deflate import Deflater, Inflater
-from wsclient.core.dialect import Answer, Dialect, Greeting, Message
+from wsclient.core.dialect import Answer, Dialect, Examined, Greeting, Message
 from wsclient.core.handlers import Caller, Handlers
 from wsclient.core.session import Ending, Session
 from wsclient.core.transport import Transport
+from wsclient.core.watches import Watches
 from wsclient.errors import AuthenticationError, CommandError
 
 
@@ -21,8 +23,8 @@ class Nothing(Dialect):
 
     reply_mark = "\0"
 
-    def examine(self, request: Message) -> tuple[bool, int | None]:
-        return False, None
+    def examine(self, request: Message) -> Examined:
+        return Examined(private=False, tag=None)
 
     def tagged(self, request: Message, tag: int) -> Message:
         return request
@@ -79,7 +81,9 @@ def run(url: str, *, echo: bool = True, compression: bool = True, timeout: float
         dialect=Nothing(),
         calls=Calls(Nothing(), lambda: False),
         caller=Caller(None, handlers),
+        watches=Watches(Nothing(), time.monotonic),
         credentials=lambda: None,
+        exposing=lambda: None,
         login_settled=lambda session, attempt, failure: None,
         timeout=timeout,
         ping_interval=timeout,

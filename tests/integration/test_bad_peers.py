@@ -253,7 +253,7 @@ def test_a_private_call_gets_through_where_the_connection_ended_before_its_login
 
     told = Recorder()
     with PeerServer([first, second]) as server:
-        client = logged_in(make_client(server.url, **told.handlers()))
+        client = logged_in(make_client(server.url, **told.handlers(), reconnect=None))
         watch(client).result(5)
         told.closing()
         assert client.GetBalances().result(5)["balances"] == []
@@ -314,7 +314,9 @@ def test_a_call_after_the_connection_ended_connects_again(make_client: MakeClien
 
     told = Recorder()
     with PeerServer(script) as server:
-        client = make_client(server.url, **told.handlers())
+        client = make_client(
+            server.url, **told.handlers(), reconnect=None
+        )  # with it, the watch is got back by itself
         for number in range(3):
             assert watch(client).result(5)["last"] == number
             told.closing()

@@ -336,7 +336,7 @@ def test_a_call_from_the_handler_of_the_end_is_queued_until_the_connection_is_ba
         peer.wait_for_close()
 
     with PeerServer([first, second]) as server:
-        client = make_client(server.url, **calling_back(kind, calls, watch))
+        client = make_client(server.url, **calling_back(kind, calls, watch), reconnect=None)
         watch(client).result(5)
         assert take(calls).result(5)["last"] == 2
         assert server.connections == 2
@@ -357,7 +357,7 @@ def test_a_call_from_the_handler_of_the_end_fails_where_the_connection_does_not_
         peer.close(1008)
 
     with PeerServer([first, gone], handshake=False) as server:
-        client = make_client(server.url, **calling_back(kind, calls, watch))
+        client = make_client(server.url, **calling_back(kind, calls, watch), reconnect=None)
         watch(client).result(5)
         error = take(calls).exception(5)
         assert isinstance(error, NotSent)

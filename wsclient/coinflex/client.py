@@ -9,13 +9,15 @@ from ..core.codec import codec
 from ..core.connect import Endpoint, check_seconds
 from ..core.connection import Connection, State
 from ..core.handlers import Handlers
+from ..core.reconnect import Reconnect
 from ..core.reply import Reply
 from ..errors import InvalidRequest, WouldDeadlock
 from .commands import METHODS, Commands, Requests
 from .dialect import CoinFLEX
 from .signing import Credentials
+from .tonces import Rule, check_rule
 
-_REQUESTS = Requests()
+_RECONNECT = Reconnect()
 
 
 class WSClient(Commands):
@@ -42,6 +44,14 @@ class WSClient(Commands):
         people come from: exchanges' messages are small, inflating them costs more time than the network saves on
         all but slow lines, and each connection holds two windows of 32 KiB and more
     json_loads, json_dumps: another JSON library's, orjson.loads and orjson.dumps for instance
+    reconnect: how a lost connection's login and watches are got back, see `Reconnect`; None turns it off. With
+        neither of them the next call connects
+    tonces: which of the exchange's two rules for tonces is in force: "increasing", greater than every one before,
+        or "unique", like no other open order's. Only under the first can an order be placed again that may have
+        been placed; with the wrong one said here that places it twice
+    resubmit: after a lost connection, settle orders whose outcome is unknown before anything else is sent, see
+        `settle`; their Replies wait for that. It needs "increasing" and `reconnect`
+    cancel_on_disconnect: place limit orders with `persist=False` unless told otherwise
 
     Handlers run on the event thread; only a call that fails before anything is sent, for want of credentials for
     instance, tells err_handler on its own thread. On the event thread a call never waits: a private one before the
@@ -68,20 +78,35 @@ class WSClient(Commands):
         compression: Literal["deflate"] | None = None,
         json_loads: Callable[[str], Any] | None = None,
         json_dumps: Callable[[dict[str, Any]], str | bytes] | None = None,
+        reconnect: Reconnect | None = _RECONNECT,
+        tonces: Rule = "increasing",
+        resubmit: bool = False,
+        cancel_on_disconnect: bool = False,
     ) -> None:
         if isinstance(max_message_size, bool) or not isinstance(max_message_size, int) or max_message_size < 1:
             raise InvalidRequest(f"max_message_size is a positive number of bytes, not {max_message_size!r}")
         check_seconds("ping_interval", ping_interval)
+        if reconnect is not None and not isinstance(reconnect, Reconnect):
+            raise InvalidRequest(f"reconnect is a Reconnect or None, not {reconnect!r}")
+        check_rule(tonces)
+        if resubmit and (tonces != "increasing" or reconnect is None):
+            raise InvalidRequest(
+                'resubmit needs tonces="increasing", without which it could place twice, and reconnect'
+            )
+        self.cancel_on_disconnect = cancel_on_disconnect
+        self._requests = Requests(cancel_on_disconnect)
         handlers = Handlers(msg_handler, err_handler, open_handler, close_handler, ping_handler, pong_handler)
         endpoint = Endpoint(url, socket_timeout, insecure_ssl, ssl_context, proxy, compression)
         self._connection: Connection[WSClient] = Connection(
             self,
             endpoint,
-            CoinFLEX(),
+            CoinFLEX(tonces),
             handlers,
             ping_interval=ping_interval,
             max_message_size=max_message_size,
             codec=codec(json_loads, json_dumps),
+            reconnect=reconnect,
+            resubmit=resubmit,
         )
 
     def set_auth_data(self, user_id: int, cookie: str, passphrase: str) -> None:
@@ -98,13 +123,15 @@ class WSClient(Commands):
         """
         self._connection.log_in()
 
-    def send(self, message: dict[str, Any]) -> Reply[Any]:
+    def send(self, message: dict[str, Any], *, stale_after: float | None = None) -> Reply[Any]:
         """Sends any message with a `method`; a tag is added unless it has one. Its fields aren't looked at.
+
+        stale_after: for one that begins a watch, see `WatchOrders`
 
         Raises `InvalidRequest` for what can't be sent, `ClientClosed` after `stop()`. Without an err_handler also
         `NotSent`, `OutcomeUnknown` and `AuthenticationError`; with one, the Reply carries them.
         """
-        return self._connection.submit(message)
+        return self._connection.submit(message, stale_after=stale_after)
 
     def call(self, method: str, timeout: float | None = None, **fields: Any) -> Any:
         """Makes a command by its name, waits for the outcome, and returns the reply or raises.
@@ -119,7 +146,24 @@ class WSClient(Commands):
             )
         if method not in METHODS:
             raise InvalidRequest(f"no such method: {method!r}; send() takes any message")
-        return self._connection.call(getattr(_REQUESTS, method)(**fields), timeout)
+        request, stale_after = getattr(self._requests, method)(**fields)
+        return self._connection.call(request, timeout, stale_after=stale_after)
+
+    def settle(self, reply: Reply[Any], timeout: float | None = None) -> Any:
+        """Turns an order's `OutcomeUnknown` into fact, where that is possible; waits for any other outcome.
+
+        Asks GetOrders on a new connection, and returns the order if it is open: {id, tonce, base, counter,
+        quantity, price, time}. If it isn't and the exchange's tonces are "increasing", places it again with its
+        tonce, which the exchange refuses if it was placed, and returns the reply of that. Otherwise raises
+        `OutcomeUnknown` with what is known. Only an order with a tonce can be settled, and each
+        has one unless told otherwise.
+
+        reply: of `PlaceOrder`
+        timeout: seconds for each of the replies that it waits for
+
+        Raises what the Reply raises, `TimeoutError`, and `WouldDeadlock` on the event thread.
+        """
+        return self._connection.settle(reply, timeout)
 
     @property
     def state(self) -> State:

@@ -7,10 +7,12 @@ Source: the protocol page, "Commands".
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
+from ..core.connect import check_seconds
 from ..core.reply import Reply
 from ..errors import InvalidRequest
 from . import replies
 from .amounts import asset_code
+from .tonces import AUTO, Auto
 
 Asset = int | str
 """An asset's code, or its name in `Assets`."""
@@ -28,8 +30,10 @@ class Commands(ABC):
     `RateLimited` and `BadRequest`.
     """
 
+    cancel_on_disconnect = False
+
     @abstractmethod
-    def send(self, message: dict[str, Any]) -> Reply[Any]:
+    def send(self, message: dict[str, Any], *, stale_after: float | None = None) -> Reply[Any]:
         """Sends any message."""
 
     def GetBalances(self, *, tag: int | None = None) -> Reply[replies.Balances]:
@@ -72,9 +76,10 @@ class Commands(ABC):
         quantity: int | None = None,
         price: int | None = None,
         total: int | None = None,
-        tonce: int | None = None,
+        tonce: int | Auto | None = AUTO,
         persist: bool | Literal["fill_or_kill"] | None = None,
         post_only: bool | None = None,
+        cancel_on_disconnect: bool | None = None,
         tag: int | None = None,
     ) -> Reply[replies.Placed]:
         """Places a limit order (quantity and price) or a market order (quantity alone, or total alone). Private.
@@ -82,10 +87,13 @@ class Commands(ABC):
         quantity: of the base asset, scaled by 10000
         price: of one base asset in the counter asset, scaled by 10000; the exchange rounds it to the tick
         total: of the counter asset, scaled by 10000
-        tonce: a non-zero number of yours for this order, by which it can be modified and cancelled too
+        tonce: a non-zero number of yours for this order, by which it can be modified and cancelled too. Unless
+            told otherwise the client gives one, rising in the order of the wire and greater than the time in
+            microseconds, so that the order can be settled after a lost connection; None sends none
         persist: False cancels the order when this connection ends; "fill_or_kill" cancels what doesn't match at
             once; True, as without it, lets it rest
         post_only: refuse the order rather than match at once
+        cancel_on_disconnect: True is another word for `persist=False`; it is the client's unless given
         Errors: `NotFound` (no such market), `TonceOutOfSequence`, `InsufficientFunds`, `TooManyOrders`,
         `WouldMatch`.
         """
@@ -94,13 +102,18 @@ class Commands(ABC):
             raise InvalidRequest("a limit order has a quantity and a price; a total is for a market order")
         if persist is not None and not isinstance(persist, bool) and persist != "fill_or_kill":
             raise InvalidRequest(f'persist is True, False or "fill_or_kill", not {persist!r}')
+        if _flag("cancel_on_disconnect", cancel_on_disconnect) and persist is True:
+            raise InvalidRequest("an order either persists or is cancelled on disconnect")
+        if persist is None and price is not None:
+            cancelled = self.cancel_on_disconnect if cancel_on_disconnect is None else cancel_on_disconnect
+            persist = False if cancelled else None
         return self._command(
             "PlaceOrder",
             **_pair(base, counter),
             quantity=_amount("quantity", quantity),
             price=_price(price),
             total=_amount("total", total),
-            tonce=_amount("tonce", tonce),
+            tonce=tonce if isinstance(tonce, Auto) else _amount("tonce", tonce),
             persist=persist,
             post_only=_flag("post_only", post_only),
             tag=tag,
@@ -156,24 +169,38 @@ class Commands(ABC):
         return self._command("GetTradeVolume", asset=asset_code(asset), tag=tag)
 
     def WatchOrders(
-        self, *, base: Asset, counter: Asset, watch: bool, tag: int | None = None
+        self,
+        *,
+        base: Asset,
+        counter: Asset,
+        watch: bool,
+        stale_after: float | None = None,
+        tag: int | None = None,
     ) -> Reply[replies.WatchedOrders]:
         """Begins or ends the notices of a market's order book. Public.
 
         watch: True begins, and the reply has the book as it is; False ends
+        stale_after: seconds without such a notice after which `StaleFeed` is reported and the watch is renewed
         Errors: `NotFound` (no such market, or not watching), `Conflict` (watching already).
         """
-        return self._command("WatchOrders", **_pair(base, counter), watch=_switch(watch), tag=tag)
+        return self._watch("WatchOrders", _pair(base, counter), watch, stale_after, tag)
 
     def WatchTicker(
-        self, *, base: Asset, counter: Asset, watch: bool, tag: int | None = None
+        self,
+        *,
+        base: Asset,
+        counter: Asset,
+        watch: bool,
+        stale_after: float | None = None,
+        tag: int | None = None,
     ) -> Reply[replies.WatchedTicker]:
         """Begins or ends the notices of a market's ticker. Public.
 
         watch: True begins, and the reply has the ticker as it is; False ends
+        stale_after: seconds without such a notice after which `StaleFeed` is reported and the watch is renewed
         Errors: `NotFound` (no such market, or not watching), `Conflict` (watching already).
         """
-        return self._command("WatchTicker", **_pair(base, counter), watch=_switch(watch), tag=tag)
+        return self._watch("WatchTicker", _pair(base, counter), watch, stale_after, tag)
 
     def _command(self, method: str, **fields: Any) -> Reply[Any]:
         message: dict[str, Any] = {"method": method}
@@ -182,12 +209,27 @@ class Commands(ABC):
                 message[name] = value
         return self.send(message)
 
+    def _watch(
+        self, method: str, pair: dict[str, int], watch: bool, stale_after: float | None, tag: int | None
+    ) -> Reply[Any]:
+        message: dict[str, Any] = {"method": method, **pair, "watch": _switch(watch)}
+        if tag is not None:
+            message["tag"] = tag
+        if stale_after is not None:
+            check_seconds("stale_after", stale_after)
+            if not watch:
+                raise InvalidRequest("stale_after is for a watch that begins")
+        return self.send(message, stale_after=stale_after)
+
 
 class Requests(Commands):
-    """The commands, each giving the message that it would send."""
+    """The commands, each giving what it would send: the message, and `stale_after`."""
 
-    def send(self, message: dict[str, Any]) -> Any:
-        return message
+    def __init__(self, cancel_on_disconnect: bool = False) -> None:
+        self.cancel_on_disconnect = cancel_on_disconnect
+
+    def send(self, message: dict[str, Any], *, stale_after: float | None = None) -> Any:
+        return message, stale_after
 
 
 METHODS = tuple(name for name in vars(Commands) if name[0].isupper())

@@ -1,14 +1,24 @@
-"""CoinFLEX's language: tags, error codes, the Welcome and the login. Pure.
+"""CoinFLEX's language: tags, error codes, the Welcome and the login, watches and tonces. Pure.
 
-Source: the protocol page, "Transport" and "Welcome and authentication".
+Source: the protocol page.
 """
 
 import base64
 import binascii
 import secrets
+from collections.abc import Generator, Hashable, Sequence
 from typing import Any, Final
 
-from ..core.dialect import Answer, Dialect, Greeting, Message
+from ..core.dialect import (
+    Answer,
+    Dialect,
+    Examined,
+    Greeting,
+    Message,
+    Outcome,
+    Subscription,
+    Watching,
+)
 from ..errors import (
     AuthenticationError,
     BadRequest,
@@ -26,8 +36,13 @@ from ..errors import (
 )
 from .curve import NONCE_BYTES
 from .signing import Credentials, encoded
+from .tonces import AUTO, Rule, Tonces, can_settle, settle
 
-PUBLIC: Final = frozenset(("EstimateMarketOrder", "WatchOrders", "WatchTicker"))
+WATCHES: Final = frozenset(("WatchOrders", "WatchTicker"))
+PUBLIC: Final = WATCHES | {"EstimateMarketOrder"}
+
+BALANCES: Final = ("GetBalances",)
+"""The watch of the account's balances, whose notices come to whoever is logged in."""
 
 ERRORS: Final[dict[int, type[CommandError]]] = {
     1: NotFound,
@@ -43,12 +58,22 @@ ERRORS: Final[dict[int, type[CommandError]]] = {
 
 
 class CoinFLEX(Dialect):
-    """How the core asks CoinFLEX, and reads its answers."""
+    """How the core asks CoinFLEX, and reads its answers.
+
+    A watch is known by the method that begins it, the base and the counter.
+
+    tonces: which of the two rules the exchange has, see `settle`
+    """
 
     reply_mark = '"tag"'
     greeting_mark = '"Welcome"'
+    notice_mark = '"notice"'
 
-    def examine(self, request: Message) -> tuple[bool, int | None]:
+    def __init__(self, tonces: Rule = "increasing", numbers: Tonces | None = None) -> None:
+        self._rule = tonces
+        self._tonces = Tonces() if numbers is None else numbers
+
+    def examine(self, request: Message) -> Examined:
         if not isinstance(request, dict):
             raise InvalidRequest(f"a message is a dict, not {type(request).__name__}")
         method = request.get("method")
@@ -57,7 +82,17 @@ class CoinFLEX(Dialect):
         if method == "Authenticate":
             raise InvalidRequest("the client logs in by itself: set_auth_data(), then any private call")
         tag = request.get("tag")
-        return method not in PUBLIC, None if tag is None else _checked(tag)
+        tag = None if tag is None else _checked(tag)
+        late = method == "PlaceOrder" and "tonce" in request
+        return Examined(method not in PUBLIC, tag, method in WATCHES, late)
+
+    def completed(self, request: Message, credentials: Any) -> Message:
+        tonce = request["tonce"]
+        if tonce is AUTO:
+            return {**request, "tonce": self._tonces.next()}
+        if type(tonce) is int:
+            self._tonces.seen(tonce)
+        return request
 
     def tagged(self, request: Message, tag: int) -> Message:
         return {**request, "tag": tag}
@@ -74,6 +109,32 @@ class CoinFLEX(Dialect):
             raise ProtocolError(f"a reply whose tag is no integer: {tag!r:.50}")
         code = message.get("error_code")
         return Answer(tag, type(code) is int and code == 0)
+
+    def watching(self, request: Message) -> Watching:
+        keys = [(request["method"], request.get("base"), request.get("counter"))]
+        return Watching(begins=keys) if request.get("watch") else Watching(ends=keys)
+
+    def watched(self, message: Message) -> Hashable | None:
+        kind = message.get("notice")
+        if kind == "BalanceChanged":
+            return BALANCES
+        if kind in _OF_ORDERS:
+            return ("WatchOrders", message.get("base"), message.get("counter"))
+        if kind == "TickerChanged":
+            return ("WatchTicker", message.get("base"), message.get("counter"))
+        return None
+
+    def subscriptions(self, keys: Sequence[Any]) -> list[Subscription]:
+        return [Subscription(_watch(key, True), [key]) for key in keys]
+
+    def unsubscriptions(self, keys: Sequence[Any]) -> list[Message]:
+        return [_watch(key, False) for key in keys if key != BALANCES]
+
+    def can_settle(self, request: Message) -> bool:
+        return can_settle(request)
+
+    def settle(self, requests: Sequence[Message]) -> Generator[Message, Outcome, list[Outcome]]:
+        return settle(requests, self._rule, self._tonces)
 
     def refusal(self, message: Message, request: Message) -> CommandError:
         code = message.get("error_code")
@@ -98,6 +159,16 @@ class CoinFLEX(Dialect):
         refused = AuthenticationError(f"the login was refused: {error.message} (error {error.code})")
         refused.__cause__ = type(error)(error.code, error.message, public)
         return refused
+
+
+_OF_ORDERS: Final = frozenset(("OrderOpened", "OrderModified", "OrdersMatched", "OrderClosed"))
+
+
+def _watch(key: Sequence[Any], watch: bool) -> Message:
+    if key == BALANCES:
+        return {"method": "GetBalances"}
+    method, base, counter = key
+    return {"method": method, "base": base, "counter": counter, "watch": watch}
 
 
 def _nonce(text: Any) -> bytes:

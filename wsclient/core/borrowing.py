@@ -14,7 +14,6 @@ from . import frames
 from .calls import Calls, settle
 from .codec import Codec
 from .dialect import Answer, Dialect
-from .handlers import Caller
 from .keepalive import Keepalive
 from .login import Login
 from .reply import Reply, fail
@@ -26,6 +25,9 @@ class Owner(Protocol):
 
     login: Login
     watchful: bool
+
+    @property
+    def hears(self) -> bool: ...
 
     def read_for(self, reply: Reply[Any], timeout: float | None) -> None: ...
 
@@ -40,7 +42,6 @@ class Borrowing:
         session: Owner,
         calls: Calls,
         dialect: Dialect,
-        caller: Caller[Any],
         codec: Codec,
         keepalive: Keepalive,
         clock: Callable[[], float],
@@ -51,7 +52,6 @@ class Borrowing:
         self._session = session
         self._calls = calls
         self._dialect = dialect
-        self._handled = caller.on_message is not None
         self._loads = codec.loads
         self._keepalive = keepalive
         self._clock = clock
@@ -67,7 +67,7 @@ class Borrowing:
         turns.take_back()  # from a call that a signal has interrupted, whose handler makes this one
         try:
             # With several calls under way the event thread reads: borrowing for each costs more than it saves.
-            if not self._handled and len(self._calls.waiting) == 1 and not self._session.watchful:
+            if not self._session.hears and len(self._calls.waiting) == 1 and not self._session.watchful:
                 turns.borrow(me)
             if send is not None:
                 send()
@@ -115,6 +115,8 @@ class Borrowing:
 
     def _do_plain(self, events: list[frames.Event], reply: Reply[Any]) -> list[frames.Event]:
         """Does what is plain, and gives what is left for the event thread."""
+        if self._session.hears:  # from now on
+            return events
         mark, greeting = self._dialect.reply_mark, self._dialect.greeting_mark
         if not self._session.login.greeting_matters:
             greeting = None

@@ -68,9 +68,29 @@ class Calls:
             return replies
 
 
+def completer(
+    reply: Reply[Any],
+    dialect: Dialect,
+    credentials: Callable[[], Any],
+    encoded: Callable[[Message], bytes],
+) -> Callable[[], bytes]:
+    """What completes and writes a `late` request, anew each time that it goes out."""
+    request = reply.request
+
+    def text() -> bytes:
+        reply.request = dialect.completed(request, credentials())
+        return encoded(reply.request)
+
+    return text
+
+
 def settle(reply: Reply[Any], answer: Answer, message: Message, dialect: Dialect) -> None:
     """Ends a call that was taken out with what its answer says."""
     if answer.ok:
-        succeed(reply, message)
+        try:
+            if reply.on_answer is not None:
+                reply.on_answer(message)
+        finally:
+            succeed(reply, message)
     else:
         fail(reply, dialect.refusal(message, reply.request))

@@ -1,12 +1,16 @@
-"""What a venue tells the core: how to ask, and how to read what comes back. Pure: no I/O, no state, no threads."""
+"""What a venue tells the core: how to ask, and how to read what comes back. Pure: no I/O and no threads."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Generator, Hashable, Sequence
 from typing import Any, NamedTuple
 
-from ..errors import AuthenticationError, CommandError
+from ..errors import AuthenticationError, CommandError, WSClientError
 
 Message = dict[str, Any]
 """One decoded JSON object."""
+
+Outcome = Message | WSClientError
+"""How a call ended: its reply, or its error."""
 
 
 class Answer(NamedTuple):
@@ -22,22 +26,60 @@ class Greeting(NamedTuple):
     challenge: bytes
 
 
+class Examined(NamedTuple):
+    """What is to be known of a request before it is sent.
+
+    private: it needs a login first
+    tag: what the caller chose; None for the next free one
+    watching: `Dialect.watching` has to say something of it
+    late: it is completed as it is sent, by `Dialect.completed`
+    """
+
+    private: bool
+    tag: int | None
+    watching: bool = False
+    late: bool = False
+
+
+class Watching(NamedTuple):
+    """The watches that a request begins and ends, if the answer is no refusal."""
+
+    begins: Sequence[Hashable] = ()
+    ends: Sequence[Hashable] = ()
+
+
+class Subscription(NamedTuple):
+    """One request, and the watches that it begins."""
+
+    request: Message
+    keys: Sequence[Hashable]
+
+
 class Dialect(ABC):
     """A venue's language.
 
     reply_mark: a text without this in it is never a reply, and so needn't be parsed
     greeting_mark: likewise for a greeting; None where the venue has none
+    notice_mark: likewise for a notice of something watched
     """
 
     reply_mark: str
     greeting_mark: str | None = None
+    notice_mark: str = ""
 
     @abstractmethod
-    def examine(self, request: Message) -> tuple[bool, int | None]:
-        """Whether a request needs a login first, and the tag that the caller chose, if one was.
+    def examine(self, request: Message) -> Examined:
+        """What is to be known of a request before it is sent.
 
         Raises `InvalidRequest` for a request that may not be sent as it is.
         """
+
+    def completed(self, request: Message, credentials: Any) -> Message:
+        """A `late` request as it goes out: with what has to rise in the order of the wire, or has to be fresh.
+
+        Called with a lock of the connection's held: it may neither block nor call back.
+        """
+        return request
 
     @abstractmethod
     def tagged(self, request: Message, tag: int) -> Message:
@@ -49,6 +91,38 @@ class Dialect(ABC):
 
         Raises `ProtocolError` for a message that the venue's protocol doesn't allow.
         """
+
+    # -- watches: what is subscribed to, and given again after a lost connection
+
+    def watching(self, request: Message) -> Watching:
+        """The watches that a request begins and ends."""
+        return Watching()
+
+    def watched(self, message: Message) -> Hashable | None:
+        """The watch that an incoming message belongs to."""
+        return None
+
+    def subscriptions(self, keys: Sequence[Hashable]) -> list[Subscription]:
+        """The requests that begin these watches."""
+        return []
+
+    def unsubscriptions(self, keys: Sequence[Hashable]) -> list[Message]:
+        """The requests that end them."""
+        return []
+
+    # -- calls whose outcome is unknown
+
+    def can_settle(self, request: Message) -> bool:
+        """Whether `settle` can find out about a call."""
+        return False
+
+    def settle(self, requests: Sequence[Message]) -> "Generator[Message, Outcome, list[Outcome]]":
+        """Finds out what became of calls that left before the connection was lost.
+
+        Yields requests, and is sent the outcome of each; returns an outcome for each call, in their order.
+        """
+        raise NotImplementedError
+        yield {}
 
     @abstractmethod
     def refusal(self, message: Message, request: Message) -> CommandError:

@@ -31,6 +31,11 @@ class Keepalive:
         self._heard = now
         self._asked = None
 
+    @property
+    def last(self) -> float:
+        """When something was heard last."""
+        return self._heard
+
     def next(self) -> float:
         """When to ask `due()` again, unless something is heard first."""
         asked = self._asked  # read once: a caller who reads for itself may hear something meanwhile
@@ -42,7 +47,8 @@ class Keepalive:
         """What is due now. `PING` is said once: the caller sends it."""
         if now < self.next():
             return Due.NOTHING
-        if self._asked is not None:
+        if self._asked is not None and now < self.next() + self._patience:
             return Due.GIVE_UP
+        # else it overslept by so much that the machine was suspended, or a handler was busy: it asks again
         self._asked = now
         return Due.PING

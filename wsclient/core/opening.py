@@ -2,7 +2,7 @@
 
 import threading
 
-from ..errors import WSClientError
+from ..errors import NotSent, WSClientError
 from .outcomes import not_sent
 from .session import Session
 
@@ -24,9 +24,13 @@ class Opening:
                 self._error = outcome
             self._ended.set()
 
-    def wait(self) -> Session:
-        """The open session, or `NotSent` with the connecting error as its cause. Never for the event thread."""
-        self._ended.wait()  # the event thread's own deadlines end every opening, and stop() does
+    def wait(self, timeout: float | None = None) -> Session:
+        """The open session, or `NotSent` with the connecting error as its cause. Never for the event thread.
+
+        timeout: seconds; without it the event thread's own deadlines end every opening, and stop() does
+        """
+        if not self._ended.wait(timeout):
+            raise NotSent(f"not sent: there was no connection within {max(0.0, timeout or 0):.3g} s")
         if self._session is None:
             assert self._error is not None
             raise not_sent(self._error)

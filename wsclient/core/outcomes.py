@@ -25,6 +25,15 @@ def outcome_unknown(cause: WSClientError) -> OutcomeUnknown:
     return _chained(OutcomeUnknown(f"sent, but the connection ended before the reply: {cause}"), cause)
 
 
+def gave_up(url: str, tries: int, last: WSClientError) -> TransportError:
+    return _chained(TransportError(f"gave up getting {url} back after {tries} tries: {last}"), last)
+
+
+def still_unknown(cause: WSClientError) -> OutcomeUnknown:
+    """Asking what became of a call failed too."""
+    return _chained(OutcomeUnknown(f"still unknown, since asking failed: {cause}"), cause)
+
+
 def login_failed(cause: WSClientError) -> AuthenticationError:
     return _chained(AuthenticationError(f"the login failed: {cause}"), cause)
 

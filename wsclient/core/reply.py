@@ -62,6 +62,7 @@ class Reply(Future[T], Generic[T]):
         self._gate.acquire()
         self.carrier: Carrier | None = None  # the session that it was given to; guarded by the table of calls
         self._on_event_thread = on_event_thread
+        self.on_answer: Callable[[Message], None] | None = None  # told of a good answer before anybody else
 
     if not TYPE_CHECKING:  # for a type checker it is what Future declares
 

@@ -3,22 +3,33 @@
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import AuthenticationError, CommandError, ProtocolError, TransportError, WSClientError
+from ..errors import (
+    AuthenticationError,
+    CommandError,
+    ProtocolError,
+    StaleFeed,
+    TransportError,
+    WSClientError,
+)
 from . import frames
 from .borrowing import Borrowing
-from .calls import Calls, settle
+from .calls import Calls, completer, settle
 from .codec import Codec
 from .deflate import Inflater
-from .dialect import Answer, Dialect, Greeting, Message
+from .dialect import Answer, Dialect, Greeting, Message, Outcome
 from .handlers import Caller
 from .keepalive import Due, Keepalive
 from .login import Attempt, Login
 from .outcomes import login_failed
+from .reconnect import PROVEN
 from .reply import Reply
+from .restoring import Plan, Restoring
 from .transport import Gone, Transport
+from .watches import Watch, Watches
 
 logger = logging.getLogger("wsclient")
 
@@ -37,7 +48,9 @@ class Ending:
 class Session:
     """One open connection. Any thread sends on it, the event thread runs it.
 
-    credentials: asks for what the login needs, at the moment of the login
+    watches: what is subscribed to; told of what comes, and asked what has gone quiet
+    credentials: asks for what logins and signatures need, at their moment
+    exposing: told when a login is about to be sent
     login_settled: told the outcome of a login attempt, on the event thread; it ends the attempt
     """
 
@@ -49,7 +62,9 @@ class Session:
         dialect: Dialect,
         calls: Calls,
         caller: Caller[Any],
+        watches: Watches,
         credentials: Callable[[], Any],
+        exposing: Callable[[], None],
         login_settled: "Callable[[Session, Attempt, AuthenticationError | None], None]",
         timeout: float,
         ping_interval: float,
@@ -63,20 +78,23 @@ class Session:
         self._dialect = dialect
         self._calls = calls
         self._caller = caller
+        self._watches = watches
         self._credentials = credentials
+        self._exposing = exposing
         self._login_settled = login_settled
         self._clock = clock
         self._loads, self._dumps = codec.loads, codec.encoded
         self._timeout = timeout
         self._reader = frames.FrameReader(max_message_size, inflater)
         self._keepalive = Keepalive(ping_interval, timeout, clock())
+        self._renewals: dict[Future[Any], float] = {}  # of stale watches, until when they have to be answered
+        self.restoring: Restoring | None = None  # while it brings back what the last one had
+        self._ready_at: float | None = None  # when it was given to callers
         self._closing: float | None = None  # since when we wait for the peer's Close
         self._ending: Ending | None = None
         self.watchful = False  # closing or ending: texts need a closer look
         self._given_up: WSClientError | None = None
-        self._borrowing = Borrowing(
-            transport, self._reader, self, calls, dialect, caller, codec, self._keepalive, clock
-        )
+        self._borrowing = Borrowing(transport, self._reader, self, calls, dialect, codec, self._keepalive, clock)
         self.login = Login(
             greeted=dialect.greeting_mark is not None,
             timeout=timeout,
@@ -87,8 +105,11 @@ class Session:
 
     # -- any thread
 
-    def send(self, reply: Reply[Any], text: bytes, *, wait: bool = True) -> None:
-        """Sends a call. Raises like `Transport.send`: `Gone` if it hasn't left, `OSError` if it may have."""
+    def send(self, reply: Reply[Any], text: bytes | Callable[[], bytes], *, wait: bool = True) -> None:
+        """Sends a call. Raises like `Transport.send`: `Gone` if it hasn't left, `OSError` if it may have.
+
+        text: what is sent, or what makes it as it goes out
+        """
         self._calls.carry(reply, self)
         self._transport.send(frames.TEXT, text, reply, wait=wait)
 
@@ -114,11 +135,51 @@ class Session:
         self._given_up = self._given_up or error
         self._transport.shut()
 
-    def read_for(self, reply: Reply[Any], timeout: float | None, text: bytes | None = None) -> None:
+    def read_for(
+        self, reply: Reply[Any], timeout: float | None, text: bytes | Callable[[], bytes] | None = None
+    ) -> None:
         """Lets a caller who waits read on its own thread; see `borrowing`. text: what to send first."""
         self._borrowing.read_for(reply, timeout, None if text is None else lambda: self.send(reply, text))
 
+    @property
+    def hears(self) -> bool:
+        """Whether somebody wants every text, or every notice."""
+        return self._caller.on_message is not None or self._watches.attentive
+
     # -- the event thread
+
+    def restore(self, plan: Plan, done: Callable[[], None]) -> None:
+        """Begins to bring back what the last connection had; `done` is called when all of it is there."""
+        self.restoring = Restoring(
+            plan,
+            ask=self.ask,
+            log_in=lambda: self.login.begin(waits=False) is not None,
+            give_up=self.give_up,
+            done=done,
+            timeout=self._timeout,
+            clock=self._clock,
+        )
+        self.restoring.begin()
+
+    def ready(self) -> None:
+        """All is restored, or there was nothing to restore: callers have it from now on."""
+        self.restoring = None
+        self._ready_at = self._clock()
+
+    def ended(self) -> None:
+        """After `run()`: nothing is restored here any more."""
+        if self.restoring is not None:
+            self.restoring.close()
+
+    @property
+    def was_ready(self) -> bool:
+        return self._ready_at is not None
+
+    @property
+    def proved(self) -> bool:
+        """Whether it has shown that it is healthy since it was ready: by what it said, or by lasting."""
+        ready = self._ready_at
+        return ready is not None and (self._keepalive.last > ready or self._clock() >= ready + PROVEN)
 
     def run(self) -> Ending:
         """Reads until the connection ends. The transport is closed then, but no call has been told."""
@@ -166,6 +227,11 @@ class Session:
             next_one = login
         if self._closing is not None:
             next_one = min(next_one, self._closing + self._timeout / 2)
+        if self.restoring is not None and (step := self.restoring.deadline()) is not None:
+            next_one = min(next_one, step)
+        if self._watches.attentive:
+            stale = self._watches.stale_at()
+            next_one = min((next_one, *self._renewals.values(), *(() if stale is None else (stale,))))
         return next_one
 
     def _check_deadlines(self, now: float) -> None:
@@ -175,14 +241,54 @@ class Session:
             if now >= self._closing + self._timeout / 2:
                 self._ending = Ending(None)
             return
+        if self.restoring is not None:
+            self.restoring.expire(now)
+        elif self._watches.attentive:
+            self._check_watches(now)
         due = self._keepalive.due(now)
         if due is Due.PING:
             self._transmit(frames.PING, b"")
         elif due is Due.GIVE_UP:
             self._ending = Ending(TransportError(f"{self._name} is silent: no Pong in {self._timeout:g} s"))
 
+    def _check_watches(self, now: float) -> None:
+        for reply, until in self._renewals.items():
+            if now >= until:
+                self.give_up(StaleFeed(f"{self._name} didn't answer when asked again: {reply!r}"))
+                return
+        for watch in self._watches.stale(now):
+            self._renew(watch)
+
+    def _renew(self, watch: Watch) -> None:
+        """Subscribes anew to what has gone quiet; whether that is answered shows whether anybody is there."""
+        self._caller.error(StaleFeed(f"nothing came of {watch.key} for {watch.stale_after:g} s: asking again"))
+        for request in self._dialect.unsubscriptions([watch.key]):
+            self.ask(request, lambda outcome: None)
+        if watch.listener is not None:
+            watch.listener.lost()
+            watch.listener.asked()
+        for request, _ in self._dialect.subscriptions([watch.key]):
+            reply = self.ask(request, lambda outcome: self._renewed(watch, outcome))
+            if not reply.done():
+                self._renewals[reply] = self._clock() + self._timeout
+                reply.add_done_callback(self._answered_renewal)
+
+    def _answered_renewal(self, reply: Future[Any]) -> None:
+        del self._renewals[reply]
+
+    def _renewed(self, watch: Watch, outcome: Outcome | None) -> None:
+        if isinstance(outcome, dict):
+            self._watches.began([watch], outcome)
+        elif isinstance(outcome, CommandError):
+            self._watches.refused([watch.key], outcome)
+            self._caller.error(outcome)
+
     def _deliver(self, events: list[frames.Event]) -> None:
         """Each event in its turn. Texts are many: what most of them don't need isn't looked at here."""
+        if self._watches.attentive:
+            for event in events:
+                self._on_event(event)
+            return
         # asked for once: a call that is made from now on can't be answered by what has come already
         reply = self._dialect.reply_mark if self._calls.waiting else None
         greeting = self._dialect.greeting_mark if self.login.greeting_matters else None
@@ -225,10 +331,13 @@ class Session:
             greeting is not None and self.login.greeting_matters and greeting in text
         ):
             self._read(text)
+        elif self._watches.attentive and self._dialect.notice_mark in text:
+            self._read(text, notice=True)
         if wanted:
             self._caller.message(text)
 
-    def _read(self, text: str) -> None:
+    def _read(self, text: str, notice: bool = False) -> None:
+        """Decodes what may be an answer or a greeting; notice: or the notice of a watch, and neither of them."""
         try:
             message = self._loads(text)
         except (ValueError, RecursionError) as error:
@@ -238,8 +347,11 @@ class Session:
             self._fail(ProtocolError(f"{self._name} sent JSON that isn't an object", frames.PROTOCOL_ERROR))
             return
         try:
-            read = self._dialect.read(message)
-            if isinstance(read, Answer):
+            read = None if notice else self._dialect.read(message)
+            if read is None:
+                if self._watches.attentive:
+                    self._watches.notice(message)
+            elif isinstance(read, Answer):
                 self._on_answer(read, message)
             elif isinstance(read, Greeting) and self.login.greeting_matters:
                 self.login.greet(read)
@@ -310,9 +422,30 @@ class Session:
         except (Gone, OSError):
             pass
 
+    # -- calls of our own
+
+    def ask(self, request: Message, then: Callable[[Outcome | None], None]) -> Reply[Any]:
+        """Makes a call of our own, on the event thread; `then` is told its outcome."""
+        reply = self._calls.add(request, None)
+        reply.leaving()
+        # before anybody else is told, so that nothing that follows is met unprepared
+        reply.on_answer = then
+        reply.add_done_callback(lambda _: then(error) if (error := _error_of(reply)) is not None else None)
+        text: bytes | Callable[[], bytes]
+        if self._dialect.examine(request).late:
+            text = completer(reply, self._dialect, self._credentials, self._dumps)
+        else:
+            text = self._dumps(reply.request)
+        try:
+            self.send(reply, text, wait=False)
+        except (Gone, OSError):
+            pass  # the session has ended; its end ends this call
+        return reply
+
     # -- the login, on whichever thread it takes its next step
 
     def _send_login(self, attempt: Attempt, greeting: Greeting | None) -> None:
+        self._exposing()
         request = self._dialect.login(self._credentials(), greeting)
         reply = self._calls.add(request, None)
         reply.leaving()
@@ -330,3 +463,8 @@ class Session:
         elif isinstance(error, WSClientError):
             failure = login_failed(error)
         self._login_settled(self, attempt, failure)
+
+
+def _error_of(reply: Reply[Any]) -> WSClientError | None:
+    error = reply.exception()
+    return error if isinstance(error, WSClientError) else None

@@ -115,29 +115,39 @@ class Transport:
 
     # -- writing: any thread
 
-    def send(self, opcode: int, payload: bytes, freight: Freight | None = None, *, wait: bool = True) -> None:
+    def send(
+        self,
+        opcode: int,
+        payload: bytes | Callable[[], bytes],
+        freight: Freight | None = None,
+        *,
+        wait: bool = True,
+    ) -> None:
         """Sends a message or control frame, or leaves it to whoever is writing.
 
+        payload: or what makes it, in the order of the wire and with the lock held
         wait: whether to wait for the peer to read; without it, what the socket doesn't take is sent by `wait()`.
         Raises `Gone` if nothing of it left, and `OSError` if the connection broke under it: then `freight.left`
         tells. After a Close frame everything is `Gone` (RFC 6455, section 5.5.1).
         """
-        if self._deflater is None or opcode >= frames.CLOSE:
+        if isinstance(payload, bytes) and (self._deflater is None or opcode >= frames.CLOSE):
             frame = frames.encode(opcode, payload)
         else:
-            frame = b""  # compressed below, in the order of the wire
+            frame = b""  # made below, in the order of the wire
         mine = False  # whether this thread is the writer
         try:
             with self._lock:
                 if wait and self._waiting > _OUTBOX:
                     self._changed.wait_for(lambda: self._waiting <= _OUTBOX or self._closed, self._timeout)
                 gone = self._closed or self._finished
+                if callable(payload) and not gone:
+                    payload = payload()  # what it raises has changed nothing yet
                 # what can't wait has a measure of its own: a Pong doesn't fail because of others' large messages
                 full = (self._waiting if wait else self._urgent) > _OUTBOX and not gone
                 if opcode == frames.CLOSE:
                     self._finished = True
                 if not (gone or full):
-                    frame = frame or self._compressed(opcode, payload)
+                    frame = frame or self._made(opcode, payload)
                     if self._writing or self._partial:
                         self._outbox.append((frame, freight))
                         self._waiting += len(frame)
@@ -176,9 +186,9 @@ class Transport:
         except OSError:
             pass  # `error` has it; the reader meets the end of the stream next
 
-    def _compressed(self, opcode: int, payload: bytes) -> bytes:
-        assert self._deflater is not None
-        data = self._deflater.deflate(payload)
+    def _made(self, opcode: int, payload: bytes | Callable[[], bytes]) -> bytes:
+        assert isinstance(payload, bytes)
+        data = None if self._deflater is None else self._deflater.deflate(payload)
         if data is None:
             return frames.encode(opcode, payload)
         return frames.encode(opcode, data, compressed=True)

@@ -9,6 +9,7 @@ import pytest
 
 from wsclient import Assets, InvalidRequest
 from wsclient.coinflex.commands import METHODS, Commands
+from wsclient.coinflex.tonces import AUTO
 from wsclient.core.reply import Reply
 
 XBT, USDT = Assets["XBT"], Assets["USDT"]
@@ -20,7 +21,7 @@ class Recorder(Commands):
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
 
-    def send(self, message: dict[str, Any]) -> Reply[Any]:
+    def send(self, message: dict[str, Any], *, stale_after: float | None = None) -> Reply[Any]:
         self.sent.append(message)
         return Reply(message, 1, lambda: False)
 
@@ -50,8 +51,9 @@ def test_every_command_has_keywords_a_docstring_and_a_typed_reply() -> None:
 
 def test_what_is_left_out_is_not_sent_and_names_become_codes() -> None:
     assert sent(lambda c: c.PlaceOrder(base="XBT", counter=USDT, quantity=15000, price=44430000)) == {
-        "method": "PlaceOrder", "base": XBT, "counter": USDT, "quantity": 15000, "price": 44430000,
+        "method": "PlaceOrder", "base": XBT, "counter": USDT, "quantity": 15000, "price": 44430000, "tonce": AUTO,
     }  # fmt: skip
+    assert "tonce" not in sent(lambda c: c.PlaceOrder(base=XBT, counter=USDT, quantity=1, tonce=None))
     assert sent(lambda c: c.WatchOrders(base=XBT, counter=USDT, watch=False))["watch"] is False
     assert sent(lambda c: c.GetTradeVolume(asset="FLEX", tag=9)) == {
         "method": "GetTradeVolume", "asset": Assets["FLEX"], "tag": 9,

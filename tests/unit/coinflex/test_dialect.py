@@ -8,7 +8,7 @@ import pytest
 from wsclient import errors
 from wsclient.coinflex.dialect import CoinFLEX
 from wsclient.coinflex.signing import Credentials
-from wsclient.core.dialect import Answer, Greeting
+from wsclient.core.dialect import Answer, Examined, Greeting
 
 dialect = CoinFLEX()
 NONCE = base64.b64encode(b"0123456789abcdef").decode()
@@ -16,8 +16,8 @@ NONCE = base64.b64encode(b"0123456789abcdef").decode()
 
 @pytest.mark.parametrize("method", ["EstimateMarketOrder", "WatchOrders", "WatchTicker"])
 def test_three_commands_are_public_and_every_other_is_private(method: str) -> None:
-    assert dialect.examine({"method": method}) == (False, None)
-    assert dialect.examine({"method": "Whatever"}) == (True, None)
+    assert not dialect.examine({"method": method}).private
+    assert dialect.examine({"method": "Whatever"}) == Examined(private=True, tag=None)
 
 
 @pytest.mark.parametrize("request_", [[], "x", None, {}, {"method": 5}, {"method": "Authenticate"}])
@@ -27,8 +27,8 @@ def test_what_is_no_request_is_refused(request_: Any) -> None:
 
 
 def test_a_request_may_name_its_tag_but_not_any() -> None:
-    assert dialect.examine({"method": "M", "tag": None}) == (True, None)
-    assert dialect.examine({"method": "M", "tag": -5}) == (True, -5)
+    assert dialect.examine({"method": "M", "tag": None}).tag is None
+    assert dialect.examine({"method": "M", "tag": -5}).tag == -5
     for tag in (0, True, "1", 1.0, 2**63, [1]):
         with pytest.raises(errors.InvalidRequest):
             dialect.examine({"method": "M", "tag": tag})

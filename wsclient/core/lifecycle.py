@@ -1,0 +1,445 @@
+"""What the event thread does: connects, restores, runs a session, gets back what was lost, and ends.
+
+The event thread starts with the first opening. It lives as long as there is a session to run, something to open or
+something to get back, and it alone connects, reads, and calls handlers.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from ..errors import AuthenticationError, TransportError, WSClientError, same_again
+from .bounded import Abort
+from .calls import Calls
+from .codec import Codec
+from .connect import Endpoint, Opened, open_socket
+from .deferred import DeferredCalls
+from .deflate import Deflater, Inflater
+from .dialect import Dialect
+from .handlers import Caller
+from .login import Attempt
+from .opening import Opening
+from .outcomes import closed, gave_up, login_failed, not_sent, outcome_unknown, stopped
+from .reconnect import Backoff, Reconnect
+from .reply import Reply, fail, succeed
+from .restoring import LOG_IN, Plan
+from .session import Ending, Session
+from .transport import Transport
+from .watches import Watches
+
+logger = logging.getLogger("wsclient")
+
+C = TypeVar("C")
+
+
+class State(Enum):
+    """What a connection is, as a user may ask."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    OPEN = "open"
+    STOPPED = "stopped"
+
+
+class Lifecycle(Generic[C]):
+    """The states of a client's connection, and the event thread that moves it through them.
+
+    resubmit: whether calls whose outcome is unknown are settled as a part of restoring
+    pause: waits for an event for so many seconds; for tests
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        dialect: Dialect,
+        caller: Caller[C],
+        *,
+        ping_interval: float,
+        max_message_size: int,
+        codec: Codec,
+        reconnect: Reconnect | None,
+        resubmit: bool,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[threading.Event, float], object] = threading.Event.wait,
+    ) -> None:
+        self._endpoint = endpoint
+        self._dialect = dialect
+        self._caller = caller
+        self._ping_interval = ping_interval
+        self._max_message_size = max_message_size
+        self._codec = codec
+        self._clock = clock
+        self._pause = pause
+        self.calls = Calls(dialect, self.on_event_thread)
+        self.watches = Watches(dialect, clock)
+        self.credentials: Any = None  # opaque; written by any thread, read once a login
+        self._warned = False
+        self._exposed = False
+        # touched by the event thread alone:
+        self.deferred = DeferredCalls(self.calls)
+        self._backoff = None if reconnect is None else Backoff(reconnect)
+        self._resubmit = resubmit and reconnect is not None
+        self._unsettled: list[Reply[Any]] = []  # left with a connection that was lost, to be settled on the next
+        self._keeps_login = False  # a login is one of the things to get back
+        self._recovering = False
+        self._last: WSClientError = stopped()  # why the last connection or try failed
+        self._halt = threading.Event()  # ends the pauses between tries
+        self._lock = threading.Lock()  # guards what follows
+        self._stopped = False
+        self._session: Session | None = None  # what callers may use
+        self._running: Session | None = None  # what the event thread runs, in use or not yet
+        self._opening: Opening | None = None
+        self._abort: Abort | None = None
+        self._thread: threading.Thread | None = None
+        self._event_ident: int | None = None
+
+    # -- any thread
+
+    @property
+    def state(self) -> State:
+        with self._lock:
+            if self._stopped:
+                return State.STOPPED
+            if self._session is not None:
+                return State.OPEN
+            return State.CONNECTING if self._opening is not None or self._recovering else State.IDLE
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    @property
+    def open_session(self) -> Session | None:
+        """The session that calls can use now."""
+        return self._session
+
+    def session(self, until: float | None = None) -> Session:
+        """The open session; where there is none, waits for the opening under way, or for a new one.
+
+        until: when to stop waiting, by the clock; None for as long as connecting takes
+        """
+        session = self._session
+        if session is not None:
+            return session
+        with self._lock:
+            if self._stopped:
+                raise not_sent(stopped())
+            if self._session is not None:
+                return self._session
+            if self._opening is None:
+                self._opening = Opening()
+            opening = self._opening
+            opening.waited_for = True
+            failure = self._start() if self._thread is None else None
+        if failure is not None:
+            if self._caller.handles_errors:
+                self._caller.error(failure)
+            raise not_sent(failure)
+        return opening.wait(None if until is None else until - self._clock())
+
+    def _start(self) -> TransportError | None:
+        # Started under the lock, so that nobody meets a thread that can't be joined yet. It only takes the lock
+        # once it runs, and start() waits for no more than that.
+        thread = threading.Thread(target=self._run, name=f"wsclient {self._endpoint.safe_url}", daemon=True)
+        self._thread = thread  # before it runs: if this is interrupted, nobody may start another one
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._thread = self._opening = None
+            failure = TransportError(f"no thread can be started: {error}")
+            failure.__cause__ = error
+            return failure
+        return None
+
+    def retire(self, session: Session) -> None:
+        """This session takes no more calls: the next one needs a new connection."""
+        with self._lock:
+            if self._session is session:
+                self._session = None
+
+    def stop(self) -> None:
+        """Ends everything, in any state; see `WSClient.stop`."""
+        with self._lock:
+            self._stopped = True
+            session, opening, abort, thread = self._running, self._opening, self._abort, self._thread
+            self._opening = None
+        self._halt.set()
+        if opening is not None:
+            opening.end(stopped())
+        if abort is not None:
+            abort.now()
+        if session is not None:
+            session.close()
+        if thread is None or self.on_event_thread():
+            return
+        half = self._endpoint.timeout / 2
+        thread.join(half)
+        if thread.is_alive() and session is not None:
+            session.abandon()
+        thread.join(half)
+        if thread.is_alive():
+            logger.warning("stop(): the event thread is still busy, in a handler or in a system call")
+
+    def on_event_thread(self) -> bool:
+        return threading.get_ident() == self._event_ident
+
+    # -- the event thread
+
+    def _run(self) -> None:
+        self._event_ident = threading.get_ident()
+        while True:
+            with self._lock:
+                halted = self._stopped
+                if not halted and self._opening is None and (self.deferred or self._recovering):
+                    self._opening = Opening()
+                opening = self._opening
+                if opening is None and not (self.deferred or self._unsettled):
+                    self._thread = None
+                    self._event_ident = None
+                    return
+            if opening is None:
+                self._fail_waiting(stopped())
+            elif not self._recovering or self._paused(opening):
+                self._try(opening)
+            del opening  # it would live as long as the next session
+
+    def _paused(self, opening: Opening) -> bool:
+        """Waits before the next try; False if there is none."""
+        assert self._backoff is not None
+        delay = self._backoff.next()
+        if delay is None:
+            tries = self._backoff.tries
+            self._end_recovery()
+            self._fail(opening, gave_up(self._endpoint.safe_url, tries, self._last))
+            return False
+        self._pause(self._halt, delay)
+        return not self._stopped
+
+    def _end_recovery(self) -> None:
+        assert self._backoff is not None
+        self._backoff.reset()
+        self._recovering = False
+
+    def _try(self, opening: Opening) -> None:
+        """Connects, restores, and runs the session to its end."""
+        session = self._connected()
+        error = self._served(session, opening) if isinstance(session, Session) else session
+        del session
+        if error is None or self._stopped:
+            opening.end(stopped())  # no more than a word to the late, where it has its outcome
+        elif self._recovering:
+            logger.info("%s isn't back yet: %s", self._endpoint.safe_url, error)
+            self._last = error
+        else:
+            self._fail(opening, error)
+
+    def _fail(self, opening: Opening, error: WSClientError) -> None:
+        """Ends an opening, and all that waited for it."""
+        with self._lock:
+            if self._opening is opening:
+                self._opening = None
+        opening.end(error)  # before the error handler, which may wait for a lock that a waiter holds
+        unsettled, self._unsettled = self._unsettled, []
+        for reply in unsettled:
+            fail(reply, outcome_unknown(error))
+        if self._caller.handles_errors or not opening.waited_for:
+            self._caller.error(error)
+        # last, so that a call made by the error handler fails too: tried again at once, that could go on for ever
+        self._fail_waiting(error)
+
+    def _fail_waiting(self, error: WSClientError) -> None:
+        unsettled, self._unsettled = self._unsettled, []
+        for reply in unsettled:
+            fail(reply, outcome_unknown(error))
+        self.deferred.fail(lambda call: not_sent(error))
+
+    def _connected(self) -> Session | WSClientError:
+        abort = Abort()
+        with self._lock:
+            self._abort = abort
+            if self._stopped:
+                abort.now()
+        session = None
+        error: WSClientError = stopped()
+        try:
+            self._warn()
+            session = self._session_on(open_socket(self._endpoint, abort))
+        except WSClientError as failure:
+            error = failure
+        except Exception as failure:
+            logger.exception("connecting failed in an unforeseen way")
+            error = TransportError(f"can't connect to {self._endpoint.safe_url}: {failure}")
+            error.__cause__ = failure
+        with self._lock:
+            self._abort = None
+            if not self._stopped:
+                self._running = session
+                return error if session is None else session
+        if session is not None:
+            session.discard()
+        return stopped()  # whatever it was that the attempt ended of then
+
+    def _session_on(self, opened: Opened) -> Session:
+        agreed = opened.compression
+        deflater = None if agreed is None else Deflater(agreed)
+        try:
+            transport = Transport(opened.socket, self._endpoint.timeout, deflater)
+        except BaseException:
+            opened.socket.close()
+            raise
+        return Session(
+            transport,
+            name=self._endpoint.safe_url,
+            dialect=self._dialect,
+            calls=self.calls,
+            caller=self._caller,
+            watches=self.watches,
+            credentials=lambda: self.credentials,
+            exposing=self._warn_of_exposure,
+            login_settled=self._login_settled,
+            timeout=self._endpoint.timeout,
+            ping_interval=self._ping_interval,
+            max_message_size=self._max_message_size,
+            inflater=None if agreed is None else Inflater(agreed),
+            codec=self._codec,
+            clock=self._clock,
+        )
+
+    def _served(self, session: Session, opening: Opening) -> WSClientError | None:
+        """Restores what there is to restore, runs the session to its end, and tells everybody who needs to know.
+
+        Returns why it ended before callers could use it, if it did.
+        """
+        try:
+            if self._keeps_anything():
+                session.restore(self._plan(), lambda: self._ready(session, opening))
+            else:
+                self._ready(session, opening)
+            ending = session.run()
+        except Exception as error:
+            # a mistake of ours: the calls still get an honest outcome, and the thread lives on
+            logger.exception("the event thread failed")
+            session.discard()
+            ending = Ending(TransportError(f"the event thread failed: {error!r}"))
+        with self._lock:
+            self._running = None
+            if self._session is session:
+                self._session = None
+        cause = ending.error or (stopped() if self._stopped else closed(self._endpoint.safe_url, ending.code))
+        session.ended()
+        if self._backoff is None:
+            self.watches.refused([watch.key for watch in self.watches.kept()], cause)
+        self.watches.lost()
+        hurt = session.login.lost(cause)
+        lost = self.calls.lost(session)
+        unknown = [reply for reply in lost if reply.left]
+        if self._resubmit and not self._stopped:
+            self._unsettled += [reply for reply in unknown if self._dialect.can_settle(reply.request)]
+        if session.was_ready:
+            # those that waited for the login lost it; the others go out on the next connection
+            self.deferred.fail(lambda call: login_failed(cause) if call.private else None)
+            if self._backoff is not None and self._keeps_anything() and not self._stopped:
+                if session.proved:
+                    self._backoff.reset()
+                self._recovering = True
+                self._last = cause
+        kept = set(map(id, self._unsettled))
+        for reply in lost:  # before the error handler, which may wait for a lock that one of their callers holds
+            if id(reply) not in kept:
+                fail(reply, outcome_unknown(cause) if reply.left else not_sent(cause))
+        if not session.was_ready:
+            return cause
+        # an agreed close is an error too where it took somebody's call or login with it
+        if (ending.error is not None or hurt or lost) and not self._stopped:
+            self._caller.error(cause)
+        self._caller.closed(ending.code, ending.reason)
+        return None
+
+    def _ready(self, session: Session, opening: Opening) -> None:
+        """Gives a session to its callers."""
+        session.ready()
+        with self._lock:
+            halted = self._stopped
+            if not halted:
+                self._session = session
+                if self._opening is opening:
+                    self._opening = None
+        if halted:
+            return
+        self._recovering = False
+        opening.end(session)
+        self._caller.opened()
+        self.deferred.flush(session)
+
+    # -- what is brought back
+
+    def _keeps_anything(self) -> bool:
+        return bool(self._restores_login() or self.watches.kept() or self._unsettled)
+
+    def _restores_login(self) -> bool:
+        return self._keeps_login and self._backoff is not None and self.credentials is not None
+
+    def _plan(self) -> Plan:
+        """First the login, then each watch in the order in which they began, then the calls to be settled."""
+        if self._restores_login():
+            yield LOG_IN  # a refusal is told where logins are
+        watches = {watch.key: watch for watch in self.watches.kept()}
+        for request, keys in self._dialect.subscriptions(list(watches)):
+            asked = [watches[key] for key in keys]
+            for watch in asked:
+                if watch.listener is not None:
+                    watch.listener.asked()
+            outcome = yield request
+            if isinstance(outcome, dict):
+                released = [key for key in keys if key not in self.watches]
+                self.watches.began([watch for watch in asked if watch.key not in released], outcome)
+                yield from self._dialect.unsubscriptions(released) if released else ()
+            elif outcome is not None:
+                self.watches.refused(keys, outcome)
+                self._caller.error(outcome)
+        if self._unsettled:
+            settled = list(self._unsettled)
+            outcomes = yield from self._dialect.settle([reply.request for reply in settled])
+            self._unsettled = self._unsettled[len(settled) :]
+            for reply, outcome in zip(settled, outcomes, strict=True):
+                if isinstance(outcome, dict):
+                    succeed(reply, outcome)
+                else:
+                    fail(reply, outcome)
+
+    def _login_settled(self, session: Session, attempt: Attempt, failure: AuthenticationError | None) -> None:
+        if not session.login.settle(attempt, failure):
+            return
+        # The waiters are released first: the error handler may wait for a lock that one of them holds, and it may
+        # call again with better credentials, which begins another attempt.
+        attempt.end(failure)
+        if failure is None:
+            self._keeps_login = True
+        else:
+            self.deferred.fail(lambda call: same_again(failure) if call.private else None)
+            if self._caller.handles_errors or not attempt.waited_for:
+                self._caller.error(failure)
+        if session.restoring is not None:
+            session.restoring.logged_in(failure)
+        elif failure is None:
+            self.deferred.flush(session)
+
+    # -- warnings, once
+
+    def _warn(self) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        if self._endpoint.insecure_ssl and self._endpoint.secure:
+            logger.warning("insecure_ssl: any certificate is accepted from %s", self._endpoint.safe_url)
+
+    def _warn_of_exposure(self) -> None:
+        """Credentials are about to be sent."""
+        if not (self._endpoint.secure or self._endpoint.loopback or self._exposed):
+            self._exposed = True
+            logger.warning(
+                "credentials go over plain ws:// to %s: anyone on the way reads them", self._endpoint.safe_url
+            )

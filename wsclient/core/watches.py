@@ -1,0 +1,184 @@
+"""What a client has subscribed to, and gets back after a lost connection."""
+
+import threading
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..errors import InvalidRequest, WSClientError
+from .dialect import Dialect, Message
+
+Key = Hashable
+"""What a watch watches, in its dialect's words."""
+
+
+class Listener(Protocol):
+    """Follows one watch: a local book, for instance. Called in the order of the wire, and without any lock held.
+
+    `asked` may be called on the thread of whoever subscribes, everything else on the event thread.
+    """
+
+    def asked(self) -> None:
+        """The request is about to be sent. Notices may come from now on, also before its answer."""
+
+    def answered(self, message: Message) -> None:
+        """The answer came, and was no refusal."""
+
+    def notice(self, message: Message) -> None:
+        """A notice of this watch, decoded. Others have it too: it isn't to be changed."""
+
+    def lost(self) -> None:
+        """The connection ended: what is known may be wrong from now on."""
+
+    def failed(self, error: WSClientError) -> None:
+        """The watch couldn't be had, or not again: it has ended."""
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """One subscription.
+
+    stale_after: seconds without a message of it after which it counts as stale; None for never
+    """
+
+    key: Key
+    stale_after: float | None = None
+    listener: Listener | None = None
+    heard: float = 0.0  # when the last message of it came; the event thread's
+    renewing: bool = False  # it was stale and is asked for again; the event thread's
+
+
+class Watches:
+    """The watches of one client. Any thread begins and ends them; the event thread brings what comes."""
+
+    def __init__(self, dialect: Dialect, clock: Callable[[], float]) -> None:
+        self._dialect = dialect
+        self._clock = clock
+        self._lock = threading.Lock()  # guards what follows, for writing; single look-ups need none
+        self._kept: dict[Key, Watch] = {}  # in the order in which they began
+        self._asked: dict[Key, Watch] = {}  # whose listener waits for the answer
+        self.attentive = False  # whether somebody needs notices decoded; for others to read
+
+    # -- any thread
+
+    def ask(self, watch: Watch) -> None:
+        """A listener is about to subscribe: it is told of notices from now on."""
+        assert watch.listener is not None
+        with self._lock:
+            for known in (self._kept.get(watch.key), self._asked.get(watch.key)):
+                if known is not None and known.listener is not None:
+                    raise InvalidRequest(f"{watch.key} is followed already")
+            self._asked[watch.key] = watch
+            self._look()
+        watch.listener.asked()
+
+    def forget(self, watch: Watch, error: WSClientError) -> None:
+        """The request of a listener failed."""
+        with self._lock:
+            if self._asked.get(watch.key) is watch:
+                del self._asked[watch.key]
+                self._look()
+        if watch.listener is not None:
+            watch.listener.failed(error)
+
+    def began(self, watches: Iterable[Watch], message: Message) -> None:
+        """A request to watch was answered; told before its caller is, so that a loss after that finds it kept."""
+        watches = list(watches)
+        now = self._clock()
+        with self._lock:
+            for watch in watches:
+                watch.heard = now
+                watch.renewing = False
+                self._kept[watch.key] = watch
+                self._asked.pop(watch.key, None)
+            self._look()
+        for watch in watches:
+            if watch.listener is not None:
+                watch.listener.answered(message)
+
+    def ended(self, keys: Iterable[Key]) -> None:
+        """A request to watch no longer was answered."""
+        with self._lock:
+            for key in keys:
+                self._kept.pop(key, None)
+            self._look()
+
+    def refused(self, keys: Iterable[Key], error: WSClientError) -> None:
+        """These can't be restored."""
+        with self._lock:
+            gone = [watch for key in keys if (watch := self._kept.pop(key, None)) is not None]
+            self._look()
+        for watch in gone:
+            if watch.listener is not None:
+                watch.listener.failed(error)
+
+    def refuse_if_followed(self, keys: Iterable[Key]) -> None:
+        """A watch that a listener lives on isn't ended behind its back."""
+        for key in keys:
+            known = self._kept.get(key)
+            if known is not None and known.listener is not None:
+                raise InvalidRequest(f"{known.listener!r} lives on this watch: close it instead")
+
+    def release(self, key: Key, listener: Listener) -> bool:
+        """A listener follows no longer; whether it was following."""
+        with self._lock:
+            known = self._kept.get(key)
+            if known is None or known.listener is not listener:
+                return False
+            del self._kept[key]
+            self._look()
+            return True
+
+    def kept(self) -> list[Watch]:
+        with self._lock:
+            return list(self._kept.values())
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._kept
+
+    def _look(self) -> None:
+        self.attentive = any(
+            watch.listener is not None or watch.stale_after is not None
+            for watches in (self._kept, self._asked)
+            for watch in watches.values()
+        )
+
+    # -- the event thread
+
+    def notice(self, message: Message) -> None:
+        """A message came that is no answer: passes it to the watch that it belongs to."""
+        key = self._dialect.watched(message)
+        if key is None:
+            return
+        watch = self._asked.get(key) or self._kept.get(key)
+        if watch is not None:
+            watch.heard = self._clock()
+            if watch.listener is not None:
+                watch.listener.notice(message)
+
+    def stale_at(self) -> float | None:
+        """When the next watch becomes stale, if nothing of it comes."""
+        times = [
+            watch.heard + watch.stale_after
+            for watch in self.kept()
+            if watch.stale_after is not None and not watch.renewing
+        ]
+        return min(times, default=None)
+
+    def stale(self, now: float) -> list[Watch]:
+        """The watches of which nothing came for too long; each is told once, until it is renewed."""
+        stale = []
+        for watch in self.kept():
+            if watch.stale_after is not None and not watch.renewing and now >= watch.heard + watch.stale_after:
+                watch.renewing = True
+                stale.append(watch)
+        return stale
+
+    def lost(self) -> None:
+        """The connection ended: nothing that is known can be relied on."""
+        with self._lock:
+            watches = [*self._kept.values(), *self._asked.values()]
+        for watch in watches:
+            watch.renewing = False
+            if watch.listener is not None:
+                watch.listener.lost()
