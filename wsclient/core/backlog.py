@@ -64,7 +64,7 @@ class Backlog:
         """Whether one more may come now. allowance: how many more than `size` may wait."""
         if self._policy in ("block", "conflate"):
             return len(self) < self.size + allowance
-        # texts make room themselves; of Pings the peer may send as many as it likes, and so there is an end to them
+        # texts make room themselves; of Pings the peer sends as many as it likes, and so there is an end to them
         return not event or self._events < self.size + allowance
 
     def put_event(self, event: Event) -> None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..errors import InvalidRequest
 
@@ -32,6 +32,14 @@ class Handlers(Generic[C]):
             if handler is not None and not callable(handler):
                 name = {"message": "msg", "error": "err"}.get(name, name)
                 raise InvalidRequest(f"{name}_handler must be callable, not {handler!r}")
+
+
+class Load(NamedTuple):
+    """What waits for the handlers now, and how many texts never reached them: dropped, or superseded by newer."""
+
+    waiting: int = 0
+    dropped: int = 0
+    conflated: int = 0
 
 
 class Caller(Generic[C]):
@@ -69,6 +77,24 @@ class Caller(Generic[C]):
         except BaseException:
             # to the error handler itself it isn't reported: that would go on for ever
             logger.exception("err_handler raised; it was called with %r", error)
+
+    # -- for handlers that run elsewhere, see `handler_queue`: here nothing has to be done
+
+    @property
+    def load(self) -> Load:
+        return Load()
+
+    def nudge(self) -> None:
+        """Somebody begins to wait for what the event thread alone can bring."""
+
+    def retire(self) -> None:
+        """The event thread ends."""
+
+    def release(self) -> None:
+        """The client stops: the event thread may wait for handlers no more."""
+
+    def finish(self, timeout: float) -> None:
+        """The event thread has ended: waits for the handlers to do what is left, so many seconds at most."""
 
     def _call(self, handler: Callable[..., object] | None, *args: Any) -> None:
         if handler is None:
