@@ -55,7 +55,8 @@ class Ledgers:
                 deed = self.deeds[entry.at] = Deed(entry)
                 if entry.tag is not None:
                     self.by_key[entry.user if entry.method not in PUBLIC else None, entry.tag].append(deed)
-                self.sessions[entry.user].add(entry.session)
+                user = entry.fields.get("user_id") if entry.method == "Authenticate" else entry.user
+                self.sessions[user].add(entry.session)
             elif isinstance(entry, Executed):
                 self.deeds[entry.command.at].executed.append(entry)
             elif isinstance(entry, Answered):

@@ -15,7 +15,7 @@ from tests.campaign.audit import Violation, audit, sessions_lost
 from tests.campaign.calls import Journal
 from tests.campaign.traders import PATIENCE, Account, Desk, Trader
 from tests.campaign.watch import open_sockets, stacks, threads_left, watched_log
-from wsclient import WSClient, WSClientError
+from wsclient import ProtocolError, WSClient, WSClientError
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.exchange import wall_clock
 from wsclient.sandbox.faults import CutFrame, Delay, Drop, Refuse, Reorder
@@ -179,7 +179,8 @@ class Round:
 
     def _on_error(self, client: WSClient, error: Exception) -> None:
         with self._lock:
-            self._report.figures[f"handled {type(error).__name__}"] += 1
+            told = str(error).rpartition(":")[2].strip() if isinstance(error, ProtocolError) else ""
+            self._report.figures[f"handled {type(error).__name__} {told}".strip()] += 1
         if not isinstance(error, WSClientError):
             self._violate("an error handler was told what is of no tree", repr(error))
 

@@ -129,6 +129,12 @@ def test_a_lost_order_is_found() -> None:
     assert rules([], History().placed(DONE)) == ["a command that nobody made"]
 
 
+def test_a_connection_on_which_a_user_got_no_further_than_the_login_counts_as_his() -> None:
+    history = History()
+    history.entries.append(Command(1, 0, 3, None, "Authenticate", 1, {"user_id": USER}))
+    assert rules([call(OutcomeUnknown("?"))], history) == []
+
+
 def test_the_connections_of_unknown_outcomes_are_told() -> None:
     history = History().placed(DONE, session=3).placed(DONE, tag=8, tonce=80, session=4)
     calls = [call(OutcomeUnknown("?")), call(DONE, tag=8, tonce=80)]
