@@ -56,8 +56,10 @@ class MongoSink:
         documents: Literal["records", "messages"] = "records",
         indexes: Sequence[Sequence[str]] | None = None,
     ) -> None:
-        from pymongo import WriteConcern
-
+        try:
+            from pymongo import WriteConcern
+        except ImportError as error:
+            raise ImportError("MongoDB needs pymongo: pip install 'wsclient[mongo]'") from error
         if documents not in ("records", "messages"):
             raise InvalidRequest(f'documents is "records" or "messages", not {documents!r}')
         self._client: MongoClient[Any] | None = None
