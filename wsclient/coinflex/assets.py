@@ -160,3 +160,8 @@ Markets: Final[tuple[Market, ...]] = (
     Market("ETHJUN20", "USDTJUN20", 1000),
     Market("USDCJUN20", "USDTJUN20", 1),
 )
+
+
+def name_of(code: int) -> str:
+    """An asset's name, or its code as it is where the asset isn't known."""
+    return next((name for name, known in Assets.items() if known == code), str(code))
