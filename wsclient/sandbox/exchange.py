@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
 
+from wsclient.sandbox.coinbase import CoinbaseSettings, CoinbaseVenue
 from wsclient.sandbox.coinflex import CoinflexVenue
 from wsclient.sandbox.engine import Engine, Fees, Market
 from wsclient.sandbox.faults import Faults
@@ -67,6 +68,7 @@ class Sandbox:
         users: int | Iterable[User] = READY_MADE_USERS,
         balances: Mapping[int, int] | None = None,
         markets: Iterable[Market] | None = None,
+        coinbase: CoinbaseSettings | None = None,
         ledger_limit: int | None = DEFAULT_LIMIT,
         keep_notices: bool = False,
     ) -> None:
@@ -94,10 +96,12 @@ class Sandbox:
             rate_limits = RateLimits()
         limits = rate_limits or None
         coinflex = CoinflexVenue(self._engine, self.users, clock=clock, limits=limits, markets=listed)
+        feed = CoinbaseVenue(self._engine, self.users, clock=clock, settings=coinbase, limited=limits is not None)
         self._path = coinflex.path
+        self._coinbase_paths = feed.path, feed.direct_path
         self._server = SandboxServer(
             self._engine,
-            [coinflex],
+            [coinflex, feed],
             self.ledger,
             self.faults,
             idle_timeout=idle_timeout,
@@ -117,11 +121,29 @@ class Sandbox:
     @property
     def url(self) -> str:
         """The address of the CoinFLEX dialect. Unless a port was set, it is known from the first start on."""
+        return self._address("ws") + self._path
+
+    @property
+    def coinbase_url(self) -> str:
+        """The address of the Coinbase dialect's feed, known likewise."""
+        return self._address("ws") + self._coinbase_paths[0]
+
+    @property
+    def coinbase_direct_url(self) -> str:
+        """The address of the same feed for authenticated users only, as the real one has it."""
+        return self._address("ws") + self._coinbase_paths[1]
+
+    @property
+    def coinbase_rest_url(self) -> str:
+        """Where the Coinbase dialect's REST paths begin, such as `/products/BTC-USD/book?level=3`."""
+        return self._address("http")
+
+    def _address(self, scheme: str) -> str:
         if self._port == 0:
             raise RuntimeError("the sandbox has no address before it is started")
-        scheme = "ws" if self._tls is None else "wss"
+        secure = "" if self._tls is None else "s"
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._port}{self._path}"
+        return f"{scheme}{secure}://{f'[{host}]' if ':' in host else host}:{self._port}"
 
     @property
     def port(self) -> int:

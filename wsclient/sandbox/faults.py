@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Literal, TypeVar
 
+from wsclient.sandbox.delivery import Delivery
 from wsclient.sandbox.line import Line
 from wsclient.sandbox.turn import Turn
 from wsclient.sandbox.venue import encode
@@ -46,6 +47,30 @@ class CommandFault(Fault):
 
     def on_command(self, turn: Turn) -> None:
         """Do with a command what this fault does. Notices are published afterwards in any case."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NoticeFault(Fault):
+    """A fault of what is said unasked, chosen for each message and each session; the kinds are in `noticefaults`.
+
+    `kind` is the message's type (Coinbase), notice (CoinFLEX) or event (Binance), `product` its product or symbol.
+    """
+
+    kind: str | None = None
+    product: str | None = None
+    session: int | None = None
+
+    def meets(self, delivery: Delivery) -> bool:
+        """Whether this fault is meant for a message."""
+        return (
+            (self.session is None or self.session == delivery.line.id)
+            and (self.kind is None or self.kind == delivery.kind)
+            and (self.product is None or self.product == delivery.product)
+        )
+
+    def on_notice(self, delivery: Delivery) -> None:
+        """Do with a message what this fault does, in place of sending it."""
         raise NotImplementedError
 
 
@@ -290,8 +315,12 @@ class Welcome(Fault):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Refuse(Fault):
-    """A connection is answered with an HTTP response in place of the WebSocket handshake."""
+    """A connection is answered with an HTTP response in place of the WebSocket handshake.
 
+    Plain HTTP requests are left alone, unless `path` is where a refused request's path has to begin.
+    """
+
+    path: str | None = None
     status: int = 503
     body: str = "The sandbox was told to refuse this connection.\n"
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -347,13 +376,22 @@ class Faults:
         """The fault for a TCP connection that was just made."""
         return self._choose(WireFault, lambda fault: True)
 
-    def for_connection(self) -> Refuse | None:
-        """The fault for a connection that is being made."""
-        return self._choose(Refuse, lambda fault: True)
+    def for_connection(self, path: str = "", *, plain: bool = False) -> Refuse | None:
+        """The fault for a connection that is being made, or for a plain HTTP request."""
+        return self._choose(Refuse, lambda fault: not plain if fault.path is None else path.startswith(fault.path))
 
     def for_greeting(self) -> Welcome | None:
         """The fault for a connection that is to be greeted."""
         return self._choose(Welcome, lambda fault: True)
+
+    @property
+    def none(self) -> bool:
+        """Whether no fault is scripted at all."""
+        return not self._rules
+
+    def for_notice(self, delivery: Delivery) -> NoticeFault | None:
+        """The fault for a message that is said unasked."""
+        return self._choose(NoticeFault, lambda fault: fault.meets(delivery))
 
     def for_command(self, turn: Turn, user: int | None) -> CommandFault | None:
         """The fault for a command."""

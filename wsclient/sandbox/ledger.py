@@ -67,6 +67,16 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """A plain HTTP GET was answered, with this status."""
+
+    at: int
+    time: int
+    target: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """A message arrived. `fields` are its own, without secrets; `method` is None where it made no sense."""
 
@@ -163,6 +173,7 @@ Entry: TypeAlias = (
     | Opened
     | Closed
     | Refused
+    | Fetched
     | Command
     | Executed
     | Answered
@@ -261,6 +272,11 @@ class Ledger:
     def refusals(self) -> list[Refused]:
         """The connections that were turned away in the handshake."""
         return self.of(Refused)
+
+    @property
+    def fetches(self) -> list[Fetched]:
+        """The plain HTTP requests that were answered."""
+        return self.of(Fetched)
 
     @property
     def cuts(self) -> list[Struck]:

@@ -127,6 +127,8 @@ class Line:
         """A fault has made it fall silent: it stays open, and nothing more is said."""
         self.unfed = False
         """A fault keeps notices from it: it gets replies and no more."""
+        self.slow_notice: bytes | None = None
+        """What is said to a consumer that is dropped because it is too slow."""
         self.said_goodbye: tuple[int, str] | None = None
         """The code and reason of the Close frame that the server began with, if it did."""
         self.memory: dict[object, Any] = {}
@@ -179,7 +181,10 @@ class Line:
             return
         connection.transport.write(b"".join(connection.protocol.data_to_send()))
         self.last_said = connection.loop.time()
-        if connection.transport.get_write_buffer_size() > self._max_backlog:
+        if connection.transport.get_write_buffer_size() > self._max_backlog and not self.ended:
+            if self.slow_notice is not None:
+                connection.protocol.send_text(self.slow_notice)
+                connection.transport.write(b"".join(connection.protocol.data_to_send()))
             self.close(CloseCode.POLICY_VIOLATION, "too slow: too many messages were waiting")
 
     def write_raw(self, octets: bytes) -> bool:

@@ -20,6 +20,7 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
 
+from wsclient.sandbox.delivery import Delivery
 from wsclient.sandbox.engine import Engine
 from wsclient.sandbox.events import BalanceChanged, TradeVolumeChanged
 from wsclient.sandbox.faults import Faults
@@ -28,6 +29,7 @@ from wsclient.sandbox.ledger import (
     Closed,
     Command,
     Faulted,
+    Fetched,
     Happened,
     Ledger,
     Noticed,
@@ -38,7 +40,7 @@ from wsclient.sandbox.ledger import (
 )
 from wsclient.sandbox.line import CLOSE_TIMEOUT, Line, Pool, WatchedConnection
 from wsclient.sandbox.turn import Turn
-from wsclient.sandbox.venue import FrameKind, HangUp, Ping, Say, Venue, encode
+from wsclient.sandbox.venue import FrameKind, HangUp, Page, Ping, Say, Venue, encode
 from wsclient.sandbox.wire import Wire
 
 WRITE_LIMIT: Final = 256 * 1024
@@ -152,12 +154,19 @@ class SandboxServer:
     def _admit(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
         """Decide about a connection in its handshake: None lets it in."""
         path = request.path.partition("?")[0]
-        fault = self._faults.for_connection()
+        page = self._page(request.path)
+        fault = self._faults.for_connection(path, plain=page is not None)
         if fault is not None:
             self._ledger.add(Faulted, None, fault)
             response = connection.respond(fault.status, fault.body)
             for name, value in fault.headers.items():
                 response.headers[name] = value
+        elif page is not None:
+            self._ledger.add(Fetched, request.path[:LONGEST_PATH], page.status)
+            response = connection.respond(page.status, page.body)
+            del response.headers["Content-Type"]
+            response.headers["Content-Type"] = "application/json; charset=utf-8"
+            return response
         elif (venue := self._venue(path)) is None:
             known = ", ".join(venue.path for venue in self._venues)
             response = connection.respond(404, f"There is nothing here; try {known}.\n")
@@ -181,6 +190,7 @@ class SandboxServer:
         venue = self._venue(path)
         assert venue is not None, "the handshake has let it in"
         line = Line(next(self._numbers), connection, max_backlog=self._max_backlog)
+        line.slow_notice = venue.slow_notice.encode() if venue.slow_notice is not None else None
         self._lines[line.id] = line
         connection.session = line.id
         self._ledger.add(Opened, line.id, path, _address(connection.remote_address))
@@ -200,6 +210,17 @@ class SandboxServer:
                 await connection.wait_closed()
             finally:
                 self._end(line, venue)
+
+    def _page(self, target: str) -> Page | None:
+        """What a plain GET of a target is answered with, if any venue has something there."""
+        for venue in self._venues:
+            try:
+                if page := venue.page(target):
+                    return page
+            except Exception as error:
+                self.trouble(None, error)
+                return Page(500, encode({"message": "Internal server error"}))
+        return None
 
     def _venue(self, path: str) -> Venue | None:
         return next((venue for venue in self._venues if venue.serves(path)), None)
@@ -329,10 +350,23 @@ class SandboxServer:
         encoded = text.encode()
         for session in sessions:
             line = self._lines.get(session)
-            if line is not None and not line.unfed:
+            if line is None or line.unfed:
+                continue
+            if self._faults.none and not line.memory:  # by far the most common case costs nothing
                 line.send_text(encoded)
+            else:
+                self._deliver(Delivery(line, text))
         if self._ledger.keep_notices:
             self._ledger.add(Noticed, text, tuple(sessions))
+
+    def _deliver(self, delivery: Delivery) -> None:
+        """Send a notice, or leave it to the fault that waits for it."""
+        fault = self._faults.for_notice(delivery)
+        if fault is None:
+            delivery.send()
+            return
+        self._ledger.add(Faulted, delivery.line.id, fault)
+        fault.on_notice(delivery)
 
     def trouble(self, session: int | None, error: BaseException) -> None:
         """Note an exception that nobody expected; the exchange goes on."""

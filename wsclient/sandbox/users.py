@@ -13,6 +13,7 @@ from typing import Final
 
 from wsclient.coinflex.assets import SCALE, Assets
 from wsclient.sandbox.assets import ELSEWHERE
+from wsclient.sandbox.coinbase_auth import CoinbaseKey, derive_key
 from wsclient.sandbox.market import WIRE_DECIMALS
 
 FIRST_USER: Final = 1001
@@ -43,6 +44,11 @@ class User:
     passphrase: str = field(repr=False)
     balances: Mapping[int, int] = field(default_factory=dict, repr=False)
     elsewhere: Mapping[int, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def coinbase(self) -> CoinbaseKey:
+        """The key with which this user authenticates on the Coinbase dialect; it follows from the account."""
+        return derive_key(self.id, self.passphrase)
 
     def holdings(self, decimals: Mapping[int, int]) -> dict[int, int]:
         """What it owns at the start, in the units in which an engine with these `decimals` holds it.

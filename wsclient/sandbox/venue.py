@@ -76,6 +76,14 @@ class Denial:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The answer to a plain HTTP GET: its status, and a body of JSON."""
+
+    status: int
+    body: str
+
+
 class Venue(Protocol):
     """One venue's dialect, as its server speaks it.
 
@@ -86,10 +94,16 @@ class Venue(Protocol):
     """Where it is found on the sandbox's port."""
     beat_seconds: float | None = None
     """How often `beat` is to be called; None: never."""
+    slow_notice: str | None = None
+    """What is said to a client that reads too slowly before its connection is ended."""
 
     def serves(self, path: str) -> bool:
         """Whether this venue is found at a path (without its query)."""
         return path == self.path
+
+    def page(self, target: str) -> Page | None:
+        """What a GET of a target that is no WebSocket's is answered with; None: there is nothing of this venue."""
+        return None
 
     def admit(self, target: str, address: str) -> Denial | None:
         """Decide about a connection from `address` (a host) to a request target; None lets it in."""
