@@ -3,6 +3,8 @@
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from decimal import DecimalException
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import InvalidRequest, SinkError
@@ -111,16 +113,34 @@ class MongoSink:
         try:
             self._collection.insert_many(documents, ordered=False)
         except BulkWriteError as error:
-            refused = []
-            for failure in error.details["writeErrors"]:
-                if failure["code"] not in _FOR_EVER:
-                    raise
-                if not _is_there_already(failure):
-                    refused.append((failure["index"], str(failure.get("errmsg", failure["code"]))))
-            if error.details["writeConcernErrors"]:
+            failures = error.details["writeErrors"]
+            if error.details["writeConcernErrors"] or any(
+                failure["code"] not in _FOR_EVER for failure in failures
+            ):
                 raise
-            return refused
+            there = self._there(failures, documents)
+            return [
+                (failure["index"], str(failure.get("errmsg", failure["code"])))
+                for failure in failures
+                if documents[failure["index"]]["_id"] not in there
+            ]
         return []
+
+    def _there(self, failures: Sequence[Mapping[str, Any]], documents: list[Document]) -> set[Any]:
+        """The ids of the documents that couldn't be inserted because an earlier try has inserted them."""
+        there, unsure = set(), []
+        for failure in failures:
+            if failure["code"] == _DUPLICATE_KEY:
+                ident = documents[failure["index"]]["_id"]
+                if list(failure.get("keyPattern", ())) == ["_id"]:
+                    there.add(ident)
+                else:
+                    # a unique index of the user's, or an older server; of two broken rules only one is named
+                    unsure.append(ident)
+        if unsure:
+            found = self._collection.find({"_id": {"$in": unsure}}, {"_id": True})
+            there.update(document["_id"] for document in found)
+        return there
 
     def _fitting(
         self, records: Sequence[Record], documents: list[Document]
@@ -198,15 +218,18 @@ def _message_document(record: Record) -> Document:
     return {"_id": _ident(record), "text": record.text}
 
 
-def _exact(text: str) -> Any:
-    """The text decoded, its fractions as Decimal128; None where one of them doesn't fit that."""
-    from decimal import DecimalException
-
+@cache
+def _decoder() -> Callable[[str], Any]:
     from bson.decimal128 import Decimal128
 
+    return json.JSONDecoder(parse_float=Decimal128).decode
+
+
+def _exact(text: str) -> Any:
+    """The text decoded, its fractions as Decimal128; None where one of them doesn't fit that."""
     try:
-        return json.loads(text, parse_float=Decimal128)
-    except DecimalException:
+        return _decoder()(text)
+    except (DecimalException, ValueError):
         return None
 
 
@@ -225,13 +248,3 @@ def _fits(document: Document) -> bool:
         return len(bson.encode(document)) <= _LARGEST
     except _unfit():
         return False
-
-
-def _is_there_already(failure: Mapping[str, Any]) -> bool:
-    """Whether a write error says that a document with this `_id` is there: ours, from an earlier try."""
-    if failure["code"] != _DUPLICATE_KEY:
-        return False
-    pattern = failure.get("keyPattern")
-    if pattern is not None:
-        return list(pattern) == ["_id"]
-    return "index: _id_" in str(failure.get("errmsg"))  # servers before 4.2
