@@ -59,6 +59,8 @@ class WSClient(Commands):
     `wsclient.errors`.
     """
 
+    venue = "coinflex"  # the name under which `wsclient.sinks` keeps its messages
+
     def __init__(
         self,
         url: str,
