@@ -6,7 +6,7 @@ Source: the protocol page.
 import base64
 import binascii
 import secrets
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from typing import Any, Final
 
 from ..core.dialect import (
@@ -35,6 +35,7 @@ from ..errors import (
     WouldMatch,
 )
 from .curve import NONCE_BYTES
+from .limits import COSTS
 from .signing import Credentials, encoded
 from .tonces import AUTO, Rule, Tonces, can_settle, settle
 
@@ -109,6 +110,18 @@ class CoinFLEX(Dialect):
             raise ProtocolError(f"a reply whose tag is no integer: {tag!r:.50}")
         code = message.get("error_code")
         return Answer(tag, type(code) is int and code == 0)
+
+    def costs(self, request: Message) -> Mapping[str, int] | None:
+        return COSTS.get(request["method"])
+
+    def news_of(self, message: Message) -> Hashable | None:
+        kind = message.get("notice")
+        if kind == "TickerChanged":
+            # it has only what changed, and so is superseded only by one that has the same
+            return (kind, message.get("base"), message.get("counter"), frozenset(message))
+        if kind in ("BalanceChanged", "TradeVolumeChanged"):
+            return (kind, message.get("asset"))
+        return None  # each notice of an order changes the book
 
     def watching(self, request: Message) -> Watching:
         keys = [(request["method"], request.get("base"), request.get("counter"))]

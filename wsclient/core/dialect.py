@@ -1,7 +1,7 @@
 """What a venue tells the core: how to ask, and how to read what comes back. Pure: no I/O and no threads."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import AuthenticationError, CommandError, WSClientError
@@ -91,6 +91,14 @@ class Dialect(ABC):
 
         Raises `ProtocolError` for a message that the venue's protocol doesn't allow.
         """
+
+    def costs(self, request: Message) -> Mapping[str, int] | None:
+        """What a request takes of which rate limits, by their names; None if it isn't limited."""
+        return None
+
+    def news_of(self, message: Message) -> Hashable | None:
+        """What a notice is the whole news of, so that a newer one makes it superfluous; None if it isn't so."""
+        return None
 
     # -- watches: what is subscribed to, and given again after a lost connection
 

@@ -83,6 +83,36 @@ def test_each_code_has_its_class(code: int, kind: type[errors.CommandError]) -> 
     assert (error.code, error.message, error.request) == (code, "why", request)
 
 
+def news(kind: str, **fields: Any) -> Any:
+    return dialect.news_of({"notice": kind, **fields})
+
+
+def test_a_balance_and_a_volume_are_whole_news_of_their_asset() -> None:
+    assert news("BalanceChanged", asset=1, balance=5) == news("BalanceChanged", asset=1, balance=6) is not None
+    assert news("BalanceChanged", asset=1, balance=5) != news("BalanceChanged", asset=2, balance=5)
+    assert news("TradeVolumeChanged", asset=1, volume=5) != news("BalanceChanged", asset=1, balance=5)
+
+
+def test_a_ticker_is_superseded_only_by_one_that_tells_the_same() -> None:
+    pair = {"base": 1, "counter": 2}
+    assert news("TickerChanged", **pair, bid=5) == news("TickerChanged", **pair, bid=6) is not None
+    assert news("TickerChanged", **pair, bid=5) != news("TickerChanged", **pair, ask=6)
+    assert news("TickerChanged", **pair, bid=5) != news("TickerChanged", base=1, counter=3, bid=5)
+
+
+@pytest.mark.parametrize(
+    "kind", ["OrderOpened", "OrderModified", "OrdersMatched", "OrderClosed", "Welcome", "Other"]
+)
+def test_other_notices_are_never_superfluous(kind: str) -> None:
+    assert news(kind, base=1, counter=2) is None
+    assert dialect.news_of({"tag": 1}) is None
+
+
+def test_a_request_costs_what_its_method_does() -> None:
+    assert dialect.costs({"method": "PlaceOrder"}) == {"orders": 1}
+    assert dialect.costs({"method": "WatchTicker"}) is None
+
+
 def test_the_login_has_the_protocols_fields_and_its_refusal_none_of_the_secrets() -> None:
     who = Credentials(7, "cookie cookie", "passphrase")
     request = dialect.login(who, Greeting(bytes(16)))
