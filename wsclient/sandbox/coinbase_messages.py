@@ -9,8 +9,9 @@ Source: protocol page, "Channels" and "level2"; Coinbase's own documents for the
 from collections.abc import Iterable
 from typing import Any, Final
 
+from wsclient.sandbox.coinbase_entries import Changed, Done, Level, Matched, Message, Opened, OrderId, Received
 from wsclient.sandbox.coinbase_products import Product, timestamp
-from wsclient.sandbox.coinbase_tape import Changed, Done, Level, Matched, Message, Opened, OrderId, Received, Tape
+from wsclient.sandbox.coinbase_tape import Tape
 from wsclient.sandbox.engine import Ticker
 
 SIDES: Final = {True: "buy", False: "sell"}

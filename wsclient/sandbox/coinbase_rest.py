@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from wsclient.sandbox.coinbase_feed import Stall
 from wsclient.sandbox.coinbase_messages import order_id, ticker
 from wsclient.sandbox.coinbase_products import Product, timestamp
 from wsclient.sandbox.coinbase_tape import Tape
@@ -28,11 +29,9 @@ def _error(status: int, message: str) -> Page:
 class RestPages:
     """Answers to GET requests, by their targets."""
 
-    def __init__(
-        self, engine: Engine, products: Mapping[str, tuple[Product, Tape]], clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, engine: Engine, stalls: Mapping[str, Stall], clock: Callable[[], int]) -> None:
         self._engine = engine
-        self._products = products
+        self._stalls = stalls
         self._clock = clock
 
     def page(self, target: str) -> Page | None:
@@ -43,11 +42,11 @@ class RestPages:
                 now = self._clock()
                 return _page({"iso": timestamp(now), "epoch": now / 1_000_000})
             case ["products"]:
-                return _page([product.describe() for product, _ in self._products.values()])
+                return _page([stall.product.describe() for stall in self._stalls.values()])
             case ["products", name, *rest]:
-                if name not in self._products:
+                if name not in self._stalls:
                     return _error(404, "NotFound")
-                product, tape = self._products[name]
+                product, tape = self._stalls[name].product, self._stalls[name].tape
                 match rest:
                     case []:
                         return _page(product.describe())
