@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .coinflex.assets import Assets
     from .coinflex.client import WSClient
     from .core.connection import State
+    from .core.reconnect import Reconnect
     from .core.reply import Reply
     from .errors import (
         AuthenticationError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         ProtocolError,
         RateLimited,
         SinkError,
+        StaleFeed,
         TonceOutOfSequence,
         TooFast,
         TooManyOrders,
@@ -61,8 +63,10 @@ __all__ = [
     "OutcomeUnknown",
     "ProtocolError",
     "RateLimited",
+    "Reconnect",
     "Reply",
     "SinkError",
+    "StaleFeed",
     "State",
     "TonceOutOfSequence",
     "TooFast",
@@ -79,6 +83,7 @@ __all__ = [
 
 _HOMES = {
     "Assets": ".coinflex.assets",
+    "Reconnect": ".core.reconnect",
     "Reply": ".core.reply",
     "State": ".core.connection",
     "WSClient": ".coinflex.client",

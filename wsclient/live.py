@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Self
 
-from .errors import ProtocolError, WouldDeadlock, WSClientError, same_again
+from .errors import ClientClosed, ProtocolError, WouldDeadlock, WSClientError, same_again
 
 logger = logging.getLogger("wsclient")
 
@@ -39,6 +39,7 @@ class Live(ABC):
     on_event_thread: whether the caller's is the thread that brings the notices, which can't wait for them
     renew: asks for a new snapshot, where no notice can make whole what is there
     raised: told what a listener raised; without it that is logged
+    close: ends the watch
     max_held: notices held at most; with more of them it is lost
     """
 
@@ -48,17 +49,20 @@ class Live(ABC):
         on_event_thread: Callable[[], bool] = lambda: False,
         renew: Callable[[], object] = lambda: None,
         raised: Callable[[Callable[..., object], BaseException], object] = _log_raised,
+        close: Callable[[], object] = lambda: None,
         max_held: int = MAX_HELD,
     ) -> None:
         self._on_event_thread = on_event_thread
         self._renew = renew
         self._raised = raised
+        self._close = close
         self._max_held = max_held
         self._lock = threading.Lock()  # guards what follows, and what subclasses keep
         self._settled = threading.Condition(self._lock)
         self._phase = Phase.LOST
         self._version = 0
         self._held: list[Message] = []
+        self._claimed = False
         self._failure: WSClientError | None = None
         self._listeners: tuple[Callable[[Any], object], ...] = ()
 
@@ -74,13 +78,21 @@ class Live(ABC):
         """A number that rises with every change, that of `stale` included."""
         return self._version
 
+    @property
+    def failure(self) -> WSClientError | None:
+        """Why nothing is on its way to make this whole: what it was refused with, or why no connection was had.
+
+        Asking the client for it again tries again.
+        """
+        return self._failure
+
     def wait(self, timeout: float | None = None) -> Self:
         """Waits until this isn't stale, and returns it.
 
         timeout: seconds; without it as long as it takes
 
-        Raises `TimeoutError`, what the exchange refused it with, and `WouldDeadlock` on the event thread, which
-        would have to bring what it waits for.
+        Raises `TimeoutError`; the `failure`, an equal one for each who waits; and `WouldDeadlock` on the event
+        thread, which would have to bring what it waits for.
         """
         if self.stale and self._on_event_thread():
             raise WouldDeadlock(
@@ -112,11 +124,27 @@ class Live(ABC):
                 kept.remove(listener)
             self._listeners = tuple(kept)
 
+    def close(self) -> None:
+        """Ends it: nothing is told to it any more, and it stays stale."""
+        self.failed(ClientClosed("this was closed: ask the client for a new one"))
+        self._close()
+
     # -- for the watch that is followed, in the order of the wire
+
+    def claim(self) -> bool:
+        """Whether the caller is the one to begin the watch: it is the first, or the last one failed."""
+        with self._lock:
+            if self._claimed and self._failure is None:
+                return False
+            self._claimed = True
+            self._failure = None
+            return True
 
     def asked(self) -> None:
         """The snapshot is about to be asked for: notices are held from now on."""
         with self._lock:
+            if self._phase is Phase.ASKED:
+                return  # for one more answer, or once more for the same
             visible = self._phase is Phase.WHOLE
             self._phase = Phase.ASKED
             self._held = []

@@ -13,6 +13,7 @@ from wsclient.core.deflate import Deflater, Inflater
 from wsclient.core.dialect import Answer, Dialect, Examined, Greeting, Message
 from wsclient.core.handlers import Caller, Handlers
 from wsclient.core.session import Ending, Session
+from wsclient.core.taps import Taps
 from wsclient.core.transport import Transport
 from wsclient.core.watches import Watches
 from wsclient.errors import AuthenticationError, CommandError
@@ -82,6 +83,7 @@ def run(url: str, *, echo: bool = True, compression: bool = True, timeout: float
         calls=Calls(Nothing(), lambda: False),
         caller=Caller(None, handlers),
         watches=Watches(Nothing(), time.monotonic),
+        taps=Taps(),
         credentials=lambda: None,
         exposing=lambda: None,
         login_settled=lambda session, attempt, failure: None,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ..errors import ProtocolError
+from ..errors import ProtocolError, WSClientError
 from ..live import Live, Message, integer
 from .amounts import SCALE, asset_code
 
@@ -122,14 +122,11 @@ class Balances(Live):
     def __repr__(self) -> str:
         return f"<Balances of {len(self._available)} assets, {'stale' if self.stale else 'whole'}>"
 
-    # -- for the watch that is followed
-
-    def asked(self) -> None:
-        with self._lock:
-            self._answers = {}
-        super().asked()
-
     # -- with the lock held
+
+    def _lose(self, error: WSClientError | None = None) -> None:
+        super()._lose(error)
+        self._answers = {}
 
     def _funds(self, asset: int) -> Funds:
         return Funds(self._available.get(asset, 0), self._reserved.get(asset, 0))

@@ -11,9 +11,13 @@ from ..core.connection import Connection, State
 from ..core.handlers import Handlers
 from ..core.reconnect import Reconnect
 from ..core.reply import Reply
-from ..errors import InvalidRequest, WouldDeadlock
-from .commands import METHODS, Commands, Requests
+from ..errors import ClientClosed, InvalidRequest, WouldDeadlock
+from .amounts import asset_code
+from .balances import Balances
+from .book import OrderBook
+from .commands import METHODS, Asset, Commands, Requests
 from .dialect import CoinFLEX
+from .local import LocalState
 from .signing import Credentials
 from .tonces import Rule, check_rule
 
@@ -110,6 +114,7 @@ class WSClient(Commands):
             reconnect=reconnect,
             resubmit=resubmit,
         )
+        self._local = LocalState(self._connection)
 
     def set_auth_data(self, user_id: int, cookie: str, passphrase: str) -> None:
         """Who to log in as, from the next login on. Nothing is sent.
@@ -167,6 +172,33 @@ class WSClient(Commands):
         """
         return self._connection.settle(reply, timeout)
 
+    def order_book(self, base: Asset, counter: Asset, *, stale_after: float | None = None) -> OrderBook:
+        """A market's order book, which is kept equal to the exchange's from now on, through lost connections too.
+
+        Watches the market and returns at once: `client.order_book("XBT", "USDT").wait(5)` has it whole. Asked for
+        again it is the same book, which is tried again if it had failed. Its `close()` ends the watch.
+
+        stale_after: seconds without a notice after which the watch is renewed
+
+        Raises `InvalidRequest`, and `ClientClosed` after `stop()`. Without an err_handler also `NotSent`; with one,
+        the book's `wait()` raises it. That no such market exists is told by `wait()` too (`NotFound`).
+        """
+        return self._local.order_book(asset_code(base), asset_code(counter), stale_after)
+
+    def balances(self) -> Balances:
+        """The account's balances, which are kept equal to the exchange's from now on; otherwise as `order_book`.
+
+        Private: logs in if need be, and raises `AuthenticationError` too where `order_book` raises `NotSent`.
+        """
+        return self._local.balances()
+
+    def tap(self, listener: Callable[[str], object]) -> Callable[[], None]:
+        """Calls `listener(text)` for every text message too, on the event thread and before msg_handler.
+
+        For what keeps or counts messages, see `wsclient.sinks`; it must be quick. Returns a function that ends it.
+        """
+        return self._connection.tap(listener)
+
     @property
     def state(self) -> State:
         """Idle, connecting, open or stopped, at this moment."""
@@ -181,6 +213,7 @@ class WSClient(Commands):
         for what arrives after `stop()`.
         """
         self._connection.stop()
+        self._local.end(ClientClosed("the client was stopped"))
 
     close = stop
 

@@ -45,6 +45,15 @@ PUBLIC: Final = WATCHES | {"EstimateMarketOrder"}
 BALANCES: Final = ("GetBalances",)
 """The watch of the account's balances, whose notices come to whoever is logged in."""
 
+OWN_ORDERS: Final = ("GetOrders",)
+"""The watch of the account's orders, whose notices come likewise."""
+
+
+def orders_of(base: int, counter: int) -> Hashable:
+    """The watch of a market's order book."""
+    return ("WatchOrders", base, counter)
+
+
 ERRORS: Final[dict[int, type[CommandError]]] = {
     1: NotFound,
     2: Conflict,
@@ -127,21 +136,22 @@ class CoinFLEX(Dialect):
         keys = [(request["method"], request.get("base"), request.get("counter"))]
         return Watching(begins=keys) if request.get("watch") else Watching(ends=keys)
 
-    def watched(self, message: Message) -> Hashable | None:
+    def watched(self, message: Message) -> Sequence[Hashable]:
         kind = message.get("notice")
         if kind == "BalanceChanged":
-            return BALANCES
+            return (BALANCES,)
         if kind in _OF_ORDERS:
-            return ("WatchOrders", message.get("base"), message.get("counter"))
+            book = ("WatchOrders", message.get("base"), message.get("counter"))  # see `orders_of`
+            return (book,) if _OWNERS.isdisjoint(message) else (book, OWN_ORDERS)
         if kind == "TickerChanged":
-            return ("WatchTicker", message.get("base"), message.get("counter"))
-        return None
+            return (("WatchTicker", message.get("base"), message.get("counter")),)
+        return ()
 
     def subscriptions(self, keys: Sequence[Any]) -> list[Subscription]:
         return [Subscription(_watch(key, True), [key]) for key in keys]
 
     def unsubscriptions(self, keys: Sequence[Any]) -> list[Message]:
-        return [_watch(key, False) for key in keys if key != BALANCES]
+        return [_watch(key, False) for key in keys if key not in _ACCOUNTS]
 
     def can_settle(self, request: Message) -> bool:
         return can_settle(request)
@@ -174,12 +184,14 @@ class CoinFLEX(Dialect):
         return refused
 
 
+_ACCOUNTS: Final = frozenset((BALANCES, OWN_ORDERS))
 _OF_ORDERS: Final = frozenset(("OrderOpened", "OrderModified", "OrdersMatched", "OrderClosed"))
+_OWNERS: Final = frozenset(("tonce", "bid_tonce", "ask_tonce"))  # the fields that only an order's owner is told
 
 
 def _watch(key: Sequence[Any], watch: bool) -> Message:
-    if key == BALANCES:
-        return {"method": "GetBalances"}
+    if key in _ACCOUNTS:
+        return {"method": key[0]}
     method, base, counter = key
     return {"method": method, "base": base, "counter": counter, "watch": watch}
 

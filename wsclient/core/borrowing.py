@@ -25,6 +25,7 @@ class Owner(Protocol):
 
     login: Login
     watchful: bool
+    spoke: bool
 
     @property
     def hears(self) -> bool: ...
@@ -123,6 +124,7 @@ class Borrowing:
         for done, event in enumerate(events):
             if event.__class__ is not str:
                 return events[done:]
+            self._session.spoke = True
             if mark in event:
                 if not self._settles(event, reply):
                     return events[done:]
@@ -137,7 +139,7 @@ class Borrowing:
             answer = self._dialect.read(message) if isinstance(message, dict) else None
         except (ValueError, RecursionError, ProtocolError):
             return False
-        if answer.__class__ is not Answer or answer.tag != own.tag:
+        if answer.__class__ is not Answer or answer.tag != own.tag or own.on_answer is not None:
             return False
         if self._calls.answered(answer.tag, self._session, unless_audience=True) is not own:
             return False

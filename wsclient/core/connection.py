@@ -84,8 +84,10 @@ class Connection(Generic[C]):
         )
         self._calls = self._life.calls
         self._watches = self._life.watches
+        self.listener_raised = self._caller.raised
         self.on_event_thread = self._life.on_event_thread
         self.stop = self._life.stop
+        self.tap = self._life.taps.add
 
     @property
     def state(self) -> State:
@@ -106,25 +108,27 @@ class Connection(Generic[C]):
         waits_until: float | None = 0,
         *,
         stale_after: float | None = None,
-        listener: Listener | None = None,
+        watch: Watch | None = None,
     ) -> Reply[Any]:
         """Sends a request, connecting and logging in first where need be; returns without waiting for the reply.
 
         waits_until: until when the caller is going to wait for the reply at once, None for as long as it takes, 0
             for not at all; where it waits, it may read right here
-        stale_after, listener: of the watch that the request begins; the listener also may end its watch
+        stale_after: of the watch that the request begins
+        watch: what the request begins, if that has a listener
 
         Raises `InvalidRequest` and `ClientClosed` always; anything else only if there is no error handler.
         """
         if self._life.stopped:
             raise ClientClosed("the client was stopped: make a new one")
         private, tag, watching, late = self._dialect.examine(request)
-        if watching:
-            on_answer = self._on_watch(request, stale_after, listener)
+        on_answer = self._on_watch(request, stale_after) if watching and watch is None else None
         reply = self._calls.add(request, tag)
         try:
-            if watching:
-                reply.on_answer = on_answer
+            reply.on_answer = on_answer
+            if watch is not None and watch.listener is not None:
+                reply.on_sending = watch.listener.asked
+                reply.on_answer = lambda message: self._began(watch, message)
             text: bytes | Callable[[], bytes]
             if late:
                 text = completer(reply, self._dialect, lambda: self._life.credentials, self._codec.encoded)
@@ -221,22 +225,48 @@ class Connection(Generic[C]):
 
     # -- watches with a listener
 
-    def follow(self, key: Hashable, listener: Listener, stale_after: float | None = None) -> Reply[Any]:
-        """Begins a watch that a listener follows from its first notice on; restored until `unfollow`."""
-        [(request, _)] = self._dialect.subscriptions([key])
-        began = key in self._watches
+    def follow(self, key: Hashable, listener: Listener, stale_after: float | None = None) -> None:
+        """Begins a watch that a listener follows from its first notice on; restored until `unfollow`.
+
+        What goes wrong is told to the listener; it is also raised like what goes wrong in a call.
+        """
         watch = Watch(key, stale_after, listener)
+        ending = self._watches.ending(key)
+        known = self._watches.get(key)
+        if known is not None and known.listener is None:
+            # the user's own: only a new beginning brings the state as it is
+            self._watches.ended([key])
+            try:
+                ending = self._unwatch(key)
+            except WSClientError as error:
+                listener.failed(error)
+                raise
+        if ending is None or ending.done():
+            self._begin(watch)
+        else:  # what is still told of the old watch must not be taken for the new one's
+            ending.add_done_callback(lambda _: self._begin_later(watch))
+
+    def _begin(self, watch: Watch) -> None:
+        [(request, _)] = self._dialect.subscriptions([watch.key])
         self._watches.ask(watch)
         try:
-            if began:  # by the user, without a listener: only a new beginning brings the state as it is
-                for unwatch in self._dialect.unsubscriptions([key]):
-                    self.submit(unwatch)
-            reply = self.submit(request, stale_after=stale_after, listener=listener)
+            reply = self.submit(request, watch=watch)
         except WSClientError as error:
             self._watches.forget(watch, error)
             raise
         reply.add_done_callback(lambda _: self._forget_failed(watch, reply))
-        return reply
+
+    def _began(self, watch: Watch, message: Message) -> None:
+        if self._watches.awaits(watch):
+            self._watches.began([watch], message)
+        else:  # it was released meanwhile
+            self._end(watch.key)
+
+    def _begin_later(self, watch: Watch) -> None:
+        try:
+            self._begin(watch)
+        except WSClientError:
+            pass  # the listener was told
 
     def _forget_failed(self, watch: Watch, reply: Reply[Any]) -> None:
         error = reply.exception()
@@ -245,14 +275,28 @@ class Connection(Generic[C]):
 
     def unfollow(self, key: Hashable, listener: Listener) -> None:
         """Ends a listener's watch; it isn't told of anything after that."""
-        if not self._watches.release(key, listener) or self._life.open_session is None:
-            return
-        for unwatch in self._dialect.unsubscriptions([key]):
-            self.submit(unwatch)
+        if self._watches.release(key, listener) and self._life.open_session is not None:
+            try:
+                self._end(key)
+            except (TransportError, ClientClosed):
+                pass  # the watch has ended with its connection
 
-    def _on_watch(
-        self, request: Message, stale_after: float | None, listener: Listener | None
-    ) -> Callable[[Message], None]:
+    def _end(self, key: Hashable) -> None:
+        ending = self._unwatch(key)
+        if ending is not None:
+            self._watches.ends_with(key, ending)
+
+    def renew(self, key: Hashable) -> None:
+        """Begins a followed watch anew, for a new snapshot; on the event thread."""
+        self._life.renew(key)
+
+    def _unwatch(self, key: Hashable) -> Reply[Any] | None:
+        reply = None
+        for request in self._dialect.unsubscriptions([key]):
+            reply = self.submit(request)
+        return reply
+
+    def _on_watch(self, request: Message, stale_after: float | None) -> Callable[[Message], None]:
         """What a good answer to a request to watch, or no longer, is told to."""
         begins, ends = self._dialect.watching(request)
         self._watches.refuse_if_followed(ends)
@@ -261,7 +305,7 @@ class Connection(Generic[C]):
             if ends:
                 self._watches.ended(ends)
             if begins:
-                self._watches.began([Watch(key, stale_after, listener) for key in begins], message)
+                self._watches.began([Watch(key, stale_after) for key in begins], message)
 
         return on_answer
 

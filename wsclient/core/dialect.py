@@ -106,9 +106,9 @@ class Dialect(ABC):
         """The watches that a request begins and ends."""
         return Watching()
 
-    def watched(self, message: Message) -> Hashable | None:
-        """The watch that an incoming message belongs to."""
-        return None
+    def watched(self, message: Message) -> Sequence[Hashable]:
+        """The watches that an incoming message belongs to."""
+        return ()
 
     def subscriptions(self, keys: Sequence[Hashable]) -> list[Subscription]:
         """The requests that begin these watches."""

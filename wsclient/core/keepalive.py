@@ -31,11 +31,6 @@ class Keepalive:
         self._heard = now
         self._asked = None
 
-    @property
-    def last(self) -> float:
-        """When something was heard last."""
-        return self._heard
-
     def next(self) -> float:
         """When to ask `due()` again, unless something is heard first."""
         asked = self._asked  # read once: a caller who reads for itself may hear something meanwhile

@@ -7,7 +7,7 @@ something to get back, and it alone connects, reads, and calls handlers.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +27,7 @@ from .reconnect import Backoff, Reconnect
 from .reply import Reply, fail, succeed
 from .restoring import LOG_IN, Plan
 from .session import Ending, Session
+from .taps import Taps
 from .transport import Transport
 from .watches import Watches
 
@@ -75,6 +76,7 @@ class Lifecycle(Generic[C]):
         self._pause = pause
         self.calls = Calls(dialect, self.on_event_thread)
         self.watches = Watches(dialect, clock)
+        self.taps = Taps()
         self.credentials: Any = None  # opaque; written by any thread, read once a login
         self._warned = False
         self._exposed = False
@@ -211,9 +213,10 @@ class Lifecycle(Generic[C]):
         assert self._backoff is not None
         delay = self._backoff.next()
         if delay is None:
-            tries = self._backoff.tries
+            error = gave_up(self._endpoint.safe_url, self._backoff.tries, self._last)
             self._end_recovery()
-            self._fail(opening, gave_up(self._endpoint.safe_url, tries, self._last))
+            self.watches.gave_up(error)
+            self._fail(opening, error)
             return False
         self._pause(self._halt, delay)
         return not self._stopped
@@ -297,6 +300,7 @@ class Lifecycle(Generic[C]):
             calls=self.calls,
             caller=self._caller,
             watches=self.watches,
+            taps=self.taps,
             credentials=lambda: self.credentials,
             exposing=self._warn_of_exposure,
             login_settled=self._login_settled,
@@ -373,6 +377,12 @@ class Lifecycle(Generic[C]):
         opening.end(session)
         self._caller.opened()
         self.deferred.flush(session)
+
+    def renew(self, key: Hashable) -> None:
+        """Subscribes anew to something watched, where there is a connection; for the event thread."""
+        session, watch = self._running, self.watches.get(key)
+        if session is not None and watch is not None:
+            session.renew(watch)
 
     # -- what is brought back
 

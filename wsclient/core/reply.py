@@ -62,7 +62,8 @@ class Reply(Future[T], Generic[T]):
         self._gate.acquire()
         self.carrier: Carrier | None = None  # the session that it was given to; guarded by the table of calls
         self._on_event_thread = on_event_thread
-        self.on_answer: Callable[[Message], None] | None = None  # told of a good answer before anybody else
+        self.on_sending: Callable[[], None] | None = None  # told before each time that it goes out
+        self.on_answer: Callable[[Message], None] | None = None  # told of a good answer first, on the event thread
 
     if not TYPE_CHECKING:  # for a type checker it is what Future declares
 

@@ -28,6 +28,7 @@ from .outcomes import login_failed
 from .reconnect import PROVEN
 from .reply import Reply
 from .restoring import Plan, Restoring
+from .taps import Taps
 from .transport import Gone, Transport
 from .watches import Watch, Watches
 
@@ -63,6 +64,7 @@ class Session:
         calls: Calls,
         caller: Caller[Any],
         watches: Watches,
+        taps: Taps,
         credentials: Callable[[], Any],
         exposing: Callable[[], None],
         login_settled: "Callable[[Session, Attempt, AuthenticationError | None], None]",
@@ -79,6 +81,7 @@ class Session:
         self._calls = calls
         self._caller = caller
         self._watches = watches
+        self._taps = taps
         self._credentials = credentials
         self._exposing = exposing
         self._login_settled = login_settled
@@ -90,6 +93,7 @@ class Session:
         self._renewals: dict[Future[Any], float] = {}  # of stale watches, until when they have to be answered
         self.restoring: Restoring | None = None  # while it brings back what the last one had
         self._ready_at: float | None = None  # when it was given to callers
+        self.spoke = False  # whether a text came since
         self._closing: float | None = None  # since when we wait for the peer's Close
         self._ending: Ending | None = None
         self.watchful = False  # closing or ending: texts need a closer look
@@ -111,6 +115,8 @@ class Session:
         text: what is sent, or what makes it as it goes out
         """
         self._calls.carry(reply, self)
+        if reply.on_sending is not None:
+            reply.on_sending()
         self._transport.send(frames.TEXT, text, reply, wait=wait)
 
     def close(self) -> None:
@@ -144,7 +150,7 @@ class Session:
     @property
     def hears(self) -> bool:
         """Whether somebody wants every text, or every notice."""
-        return self._caller.on_message is not None or self._watches.attentive
+        return self._caller.on_message is not None or self._watches.attentive or bool(self._taps.all)
 
     # -- the event thread
 
@@ -179,7 +185,7 @@ class Session:
     def proved(self) -> bool:
         """Whether it has shown that it is healthy since it was ready: by what it said, or by lasting."""
         ready = self._ready_at
-        return ready is not None and (self._keepalive.last > ready or self._clock() >= ready + PROVEN)
+        return ready is not None and (self.spoke or self._clock() >= ready + PROVEN)
 
     def run(self) -> Ending:
         """Reads until the connection ends. The transport is closed then, but no call has been told."""
@@ -257,27 +263,46 @@ class Session:
                 self.give_up(StaleFeed(f"{self._name} didn't answer when asked again: {reply!r}"))
                 return
         for watch in self._watches.stale(now):
-            self._renew(watch)
+            silence = f"nothing came of {watch.key} for {watch.stale_after:g} s: asking again"
+            self._caller.error(StaleFeed(silence))
+            self.renew(watch)
 
-    def _renew(self, watch: Watch) -> None:
-        """Subscribes anew to what has gone quiet; whether that is answered shows whether anybody is there."""
-        self._caller.error(StaleFeed(f"nothing came of {watch.key} for {watch.stale_after:g} s: asking again"))
-        for request in self._dialect.unsubscriptions([watch.key]):
-            self.ask(request, lambda outcome: None)
+    def renew(self, watch: Watch) -> None:
+        """Subscribes anew; whether that is answered shows whether anybody is there.
+
+        The new subscription is asked for when the old one has ended. What is told in between is of neither, and
+        must not be taken for news that come after the snapshot.
+        """
+        watch.renewing = True
         if watch.listener is not None:
             watch.listener.lost()
+        endings = self._dialect.unsubscriptions([watch.key])
+        if not endings:
+            self._subscribe(watch)
+            return
+        for request in endings[:-1]:
+            self._ask_in_time(request, lambda outcome: None)
+        self._ask_in_time(endings[-1], lambda outcome: self._subscribe(watch))
+
+    def _subscribe(self, watch: Watch) -> None:
+        if self._ending is not None or self._watches.get(watch.key) is not watch:
+            return  # the next connection brings it back, or it was ended meanwhile
+        if watch.listener is not None:
             watch.listener.asked()
         for request, _ in self._dialect.subscriptions([watch.key]):
-            reply = self.ask(request, lambda outcome: self._renewed(watch, outcome))
-            if not reply.done():
-                self._renewals[reply] = self._clock() + self._timeout
-                reply.add_done_callback(self._answered_renewal)
+            self._ask_in_time(request, lambda outcome: self._renewed(watch, outcome))
+
+    def _ask_in_time(self, request: Message, then: Callable[[Outcome | None], None]) -> None:
+        reply = self.ask(request, then)
+        if not reply.done():
+            self._renewals[reply] = self._clock() + self._timeout
+            reply.add_done_callback(self._answered_renewal)
 
     def _answered_renewal(self, reply: Future[Any]) -> None:
         del self._renewals[reply]
 
     def _renewed(self, watch: Watch, outcome: Outcome | None) -> None:
-        if isinstance(outcome, dict):
+        if isinstance(outcome, dict) and self._watches.get(watch.key) is watch:
             self._watches.began([watch], outcome)
         elif isinstance(outcome, CommandError):
             self._watches.refused([watch.key], outcome)
@@ -285,7 +310,9 @@ class Session:
 
     def _deliver(self, events: list[frames.Event]) -> None:
         """Each event in its turn. Texts are many: what most of them don't need isn't looked at here."""
-        if self._watches.attentive:
+        if not self.spoke and self._ready_at is not None:
+            self.spoke = any(event.__class__ is str for event in events)
+        if self._watches.attentive or self._taps.all:
             for event in events:
                 self._on_event(event)
             return
@@ -326,6 +353,11 @@ class Session:
     def _on_text(self, text: str) -> None:
         """Resolves the call that this answers, or takes the greeting; then hands it to the handler."""
         wanted = self._closing is None  # asked first: a caller may stop us the moment that his call is resolved
+        for tap in self._taps.all if wanted else ():
+            try:
+                tap(text)
+            except BaseException as error:
+                self._caller.raised(tap, error)
         greeting = self._dialect.greeting_mark
         if (self._calls.waiting and self._dialect.reply_mark in text) or (
             greeting is not None and self.login.greeting_matters and greeting in text

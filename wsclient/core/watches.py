@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import InvalidRequest, WSClientError
 from .dialect import Dialect, Message
+from .reply import Reply
 
 Key = Hashable
 """What a watch watches, in its dialect's words."""
@@ -19,7 +20,7 @@ class Listener(Protocol):
     """
 
     def asked(self) -> None:
-        """The request is about to be sent. Notices may come from now on, also before its answer."""
+        """The request is about to be sent, or sent again. Notices may come from now on, also before its answer."""
 
     def answered(self, message: Message) -> None:
         """The answer came, and was no refusal."""
@@ -31,7 +32,7 @@ class Listener(Protocol):
         """The connection ended: what is known may be wrong from now on."""
 
     def failed(self, error: WSClientError) -> None:
-        """The watch couldn't be had, or not again: it has ended."""
+        """The watch couldn't be had, or not again. Only `asked` begins it anew."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,12 +58,13 @@ class Watches:
         self._lock = threading.Lock()  # guards what follows, for writing; single look-ups need none
         self._kept: dict[Key, Watch] = {}  # in the order in which they began
         self._asked: dict[Key, Watch] = {}  # whose listener waits for the answer
+        self._ending: dict[Key, Reply[Any]] = {}  # the requests to end one, until somebody asks
         self.attentive = False  # whether somebody needs notices decoded; for others to read
 
     # -- any thread
 
     def ask(self, watch: Watch) -> None:
-        """A listener is about to subscribe: it is told of notices from now on."""
+        """A listener is about to subscribe: it is told of notices, and of losses, from now on."""
         assert watch.listener is not None
         with self._lock:
             for known in (self._kept.get(watch.key), self._asked.get(watch.key)):
@@ -70,7 +72,6 @@ class Watches:
                     raise InvalidRequest(f"{watch.key} is followed already")
             self._asked[watch.key] = watch
             self._look()
-        watch.listener.asked()
 
     def forget(self, watch: Watch, error: WSClientError) -> None:
         """The request of a listener failed."""
@@ -119,15 +120,40 @@ class Watches:
             if known is not None and known.listener is not None:
                 raise InvalidRequest(f"{known.listener!r} lives on this watch: close it instead")
 
-    def release(self, key: Key, listener: Listener) -> bool:
-        """A listener follows no longer; whether it was following."""
+    def ends_with(self, key: Key, reply: Reply[Any]) -> None:
+        """The request that ends what was released; a new beginning has to wait for its answer."""
         with self._lock:
-            known = self._kept.get(key)
-            if known is None or known.listener is not listener:
-                return False
-            del self._kept[key]
+            self._ending[key] = reply
+
+    def ending(self, key: Key) -> Reply[Any] | None:
+        """The request that ends this, if one was made since this was asked last."""
+        with self._lock:
+            return self._ending.pop(key, None)
+
+    def gave_up(self, error: WSClientError) -> None:
+        """No connection could be had: they are kept for when somebody asks for one again."""
+        for watch in self.kept():
+            if watch.listener is not None:
+                watch.listener.failed(error)
+
+    def awaits(self, watch: Watch) -> bool:
+        """Whether the answer to a listener's request is waited for."""
+        return self._asked.get(watch.key) is watch
+
+    def get(self, key: Key) -> Watch | None:
+        return self._kept.get(key)
+
+    def release(self, key: Key, listener: Listener) -> bool:
+        """A listener follows no longer; whether there is a watch of its that has to be ended."""
+        with self._lock:
+            asked, kept = self._asked.get(key), self._kept.get(key)
+            if asked is not None and asked.listener is listener:
+                del self._asked[key]  # its answer ends it
+            following = kept is not None and kept.listener is listener
+            if following:
+                del self._kept[key]
             self._look()
-            return True
+            return following
 
     def kept(self) -> list[Watch]:
         with self._lock:
@@ -147,14 +173,12 @@ class Watches:
 
     def notice(self, message: Message) -> None:
         """A message came that is no answer: passes it to the watch that it belongs to."""
-        key = self._dialect.watched(message)
-        if key is None:
-            return
-        watch = self._asked.get(key) or self._kept.get(key)
-        if watch is not None:
-            watch.heard = self._clock()
-            if watch.listener is not None:
-                watch.listener.notice(message)
+        for key in self._dialect.watched(message):
+            watch = self._asked.get(key) or self._kept.get(key)
+            if watch is not None:
+                watch.heard = self._clock()
+                if watch.listener is not None:
+                    watch.listener.notice(message)
 
     def stale_at(self) -> float | None:
         """When the next watch becomes stale, if nothing of it comes."""

@@ -1,0 +1,29 @@
+"""Listeners for every text, besides the handler: a sink that keeps them, for instance."""
+
+import threading
+from collections.abc import Callable
+
+Tap = Callable[[str], object]
+
+
+class Taps:
+    """Any thread adds and removes them; the event thread calls them, before the handler."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the writing of what follows
+        self.all: tuple[Tap, ...] = ()
+
+    def add(self, tap: Tap) -> Callable[[], None]:
+        """Adds one; returns what removes it, as often as it is called."""
+        entry = [tap]  # the same function may be added twice
+
+        def remove() -> None:
+            with self._lock:
+                if entry:
+                    rest = list(self.all)
+                    rest.remove(entry.pop())
+                    self.all = tuple(rest)
+
+        with self._lock:
+            self.all = (*self.all, tap)
+        return remove
