@@ -5,18 +5,22 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from ..core.backlog import Policy
 from ..core.codec import codec
 from ..core.connect import Endpoint, check_seconds
 from ..core.connection import Connection, State
+from ..core.handler_queue import QueueOptions
 from ..core.handlers import Handlers
 from ..core.reconnect import Reconnect
 from ..core.reply import Reply
+from ..core.stats import Stats
 from ..errors import ClientClosed, InvalidRequest, WouldDeadlock
 from .amounts import asset_code
 from .balances import Balances
 from .book import OrderBook
 from .commands import METHODS, Asset, Commands, Requests
 from .dialect import CoinFLEX
+from .limits import RateLimit, checked_limits
 from .local import LocalState
 from .signing import Credentials
 from .tonces import Rule, check_rule
@@ -56,11 +60,23 @@ class WSClient(Commands):
     resubmit: after a lost connection, settle orders whose outcome is unknown before anything else is sent, see
         `settle`; their Replies wait for that. It needs "increasing" and `reconnect`
     cancel_on_disconnect: place limit orders with `persist=False` unless told otherwise
+    handler_queue: runs the handlers on a thread of their own, behind a queue of so many messages. There they may
+        wait for Replies, and slow ones keep nobody from reading. Other events than messages keep their place among
+        them and are never dropped
+    queue_policy: what happens when the queue is full. "block": the client reads nothing more until there is room;
+        but while a call is pending it reads on, into ten times the room (10,000 messages at least), so that no
+        reply waits behind notices. Only if that is full too, and the handlers take nothing for socket_timeout, is
+        the connection given up. "drop_oldest", "drop_newest": messages are dropped, and err_handler is told how
+        many by `MessagesDropped`. "conflate": a notice that is the whole news of something (a balance, a volume,
+        what a ticker tells) gives way to a newer one, full or not; else like "block"
+    rate_limit: keeps calls below the exchange's limits: True for those of the protocol page, or a `RateLimit`. A
+        call then waits for its turn, first come first served, or is refused with `TooFast`; on the event thread,
+        which can't wait, it is refused
 
-    Handlers run on the event thread; only a call that fails before anything is sent, for want of credentials for
-    instance, tells err_handler on its own thread. On the event thread a call never waits: a private one before the
-    login is queued behind it, and waiting for a Reply raises `WouldDeadlock`. Errors are described in
-    `wsclient.errors`.
+    Without a handler_queue handlers run on the event thread; only a call that fails before anything is sent, for
+    want of credentials for instance, tells err_handler on its own thread. On the event thread a call never waits:
+    a private one before the login is queued behind it, and waiting for a Reply raises `WouldDeadlock`. Errors are
+    described in `wsclient.errors`.
     """
 
     venue = "coinflex"  # the name under which `wsclient.sinks` keeps its messages
@@ -88,6 +104,9 @@ class WSClient(Commands):
         tonces: Rule = "increasing",
         resubmit: bool = False,
         cancel_on_disconnect: bool = False,
+        handler_queue: int | None = None,
+        queue_policy: Policy = "block",
+        rate_limit: bool | RateLimit = False,
     ) -> None:
         if isinstance(max_message_size, bool) or not isinstance(max_message_size, int) or max_message_size < 1:
             raise InvalidRequest(f"max_message_size is a positive number of bytes, not {max_message_size!r}")
@@ -99,6 +118,8 @@ class WSClient(Commands):
             raise InvalidRequest(
                 'resubmit needs tonces="increasing", without which it could place twice, and reconnect'
             )
+        queue = None if handler_queue is None else QueueOptions(handler_queue, queue_policy)
+        limits = checked_limits(rate_limit)
         self.cancel_on_disconnect = cancel_on_disconnect
         self._requests = Requests(cancel_on_disconnect)
         handlers = Handlers(msg_handler, err_handler, open_handler, close_handler, ping_handler, pong_handler)
@@ -113,6 +134,9 @@ class WSClient(Commands):
             codec=codec(json_loads, json_dumps),
             reconnect=reconnect,
             resubmit=resubmit,
+            handler_queue=queue,
+            limits=None if limits is None else limits.limits,
+            limits_wait=None if limits is None else limits.wait,
         )
         self._local = LocalState(self._connection)
 
@@ -198,6 +222,10 @@ class WSClient(Commands):
         For what keeps or counts messages, see `wsclient.sinks`; it must be quick. Returns a function that ends it.
         """
         return self._connection.tap(listener)
+
+    def stats(self) -> Stats:
+        """What the client has done so far, in numbers, and what it waits for now. Quick; for any thread."""
+        return self._connection.stats()
 
     @property
     def state(self) -> State:

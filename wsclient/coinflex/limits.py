@@ -65,3 +65,12 @@ class RateLimit:
     def limits(self) -> dict[str, Limit]:
         """By the names that `COSTS` uses."""
         return {ORDERS: self.orders, INFORMATION: self.information, AUTHENTICATIONS: self.authentications}
+
+
+def checked_limits(wanted: bool | RateLimit) -> RateLimit | None:
+    """What `rate_limit=` stands for; None for no limit."""
+    if isinstance(wanted, RateLimit):
+        return wanted
+    if isinstance(wanted, bool):
+        return RateLimit() if wanted else None
+    raise InvalidRequest(f"rate_limit is True, False or a RateLimit, not {wanted!r}")

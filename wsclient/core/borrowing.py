@@ -98,7 +98,10 @@ class Borrowing:
                         return
                 elif received:
                     self._keepalive.heard(self._clock())
-                    rest = self._do_plain(self._reader.feed(received), reply)
+                    events = self._reader.feed(received)
+                    self._transport.traffic.bytes_in += len(received)
+                    self._transport.traffic.messages_in += len(events)
+                    rest = self._do_plain(events, reply)
                     if rest:
                         inbox.append(rest)
                         return  # the event thread may have taken it by now, and goes on from here

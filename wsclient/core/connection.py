@@ -6,7 +6,7 @@ at a time, and all who wait are told the same. What the event thread does is in 
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
 from ..errors import (
@@ -25,9 +25,13 @@ from .codec import Codec
 from .connect import Endpoint
 from .deferred import Deferred
 from .dialect import Dialect, Message, Outcome
+from .handler_queue import QueueOptions
 from .handlers import Caller, Handlers
 from .lifecycle import Lifecycle, State
+from .meter import Meter
 from .outcomes import still_unknown
+from .pacing import Limit
+from .queued_caller import QueuedCaller
 from .reconnect import Reconnect
 from .reply import Reply, fail
 from .session import Session
@@ -48,6 +52,9 @@ class Connection(Generic[C]):
     max_message_size: bytes; a larger message fails the connection
     reconnect: how it gets back what a lost connection held; None for not at all
     resubmit: whether it then settles calls whose outcome is unknown
+    handler_queue: for handlers on a thread of their own
+    limits: the rate limits to keep below, by the names that the dialect's `costs` uses
+    limits_wait: seconds that a call waits for its turn under them; None for as long as it takes
     """
 
     def __init__(
@@ -62,14 +69,32 @@ class Connection(Generic[C]):
         codec: Codec,
         reconnect: Reconnect | None = None,
         resubmit: bool = False,
+        handler_queue: QueueOptions | None = None,
+        limits: Mapping[str, Limit] | None = None,
+        limits_wait: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
         self.endpoint = endpoint
         self._dialect = dialect
-        self._caller = Caller(client, handlers)
         self._codec = codec
         self._clock = clock
+        self._meter = Meter(dialect, limits, limits_wait, clock)
+        self._caller: Caller[C]
+        if handler_queue is None:
+            self._caller = Caller(client, handlers)
+        else:
+            self._caller = QueuedCaller(
+                client,
+                handlers,
+                handler_queue,
+                key=self._news_of,
+                on_event_thread=lambda: self._life.on_event_thread(),
+                name=f"wsclient handlers {endpoint.safe_url}",
+                awaited=lambda: self._life.awaited,
+                give_up=lambda error: self._life.give_up(error),
+                patience=endpoint.timeout,
+            )
         self._life = Lifecycle(
             endpoint,
             dialect,
@@ -79,6 +104,7 @@ class Connection(Generic[C]):
             codec=codec,
             reconnect=reconnect,
             resubmit=resubmit,
+            meter=self._meter,
             clock=clock,
             pause=pause,
         )
@@ -88,6 +114,7 @@ class Connection(Generic[C]):
         self.on_event_thread = self._life.on_event_thread
         self.stop = self._life.stop
         self.tap = self._life.taps.add
+        self.stats = self._life.stats
 
     @property
     def state(self) -> State:
@@ -137,10 +164,20 @@ class Connection(Generic[C]):
         except BaseException:
             self._calls.drop(reply)
             raise
+        self._meter.begin(reply)
+        self._caller.nudge()
         if private and self._life.credentials is None:
             error = AuthenticationError(f"{request.get('method')} is private, and no credentials are set")
             return self._refused(reply, error, reported=False)
-        if self.on_event_thread():
+        on_event_thread = self.on_event_thread()
+        try:
+            self._meter.pace(reply, waits_until or None, may_wait=not on_event_thread)
+        except NotSent as error:
+            return self._refused(reply, error, reported=False)
+        except BaseException:
+            self._calls.drop(reply)
+            raise
+        if on_event_thread:
             self._life.deferred.add(Deferred(reply, text, private))
             session = self._life.open_session
             if session is not None:  # else one is opened for what is deferred
@@ -150,13 +187,13 @@ class Connection(Generic[C]):
         try:
             sent = self._send(reply, text, private, waits_until)
         except InvalidRequest:
-            self._calls.drop(reply)
+            self._withdraw(reply)
             raise
         except WSClientError as error:
             return self._refused(reply, error, reported=True)
         except BaseException:
             if not reply.left:  # interrupted before it left: nobody will answer it
-                self._calls.drop(reply)
+                self._withdraw(reply)
             raise
         if not sent:
             unsent = NotSent("not sent: the connection ended each time before the call could leave")
@@ -346,7 +383,25 @@ class Connection(Generic[C]):
     def _log_in(self, session: Session) -> None:
         attempt = session.login.begin(waits=True)
         if attempt is not None:
+            self._caller.nudge()
             attempt.wait(session.login)
+
+    def _withdraw(self, reply: Reply[Any]) -> None:
+        """Takes back a call that wasn't sent, and of which nobody has the Reply."""
+        if self._calls.drop(reply):
+            self._meter.withdrawn(reply)
+
+    def _news_of(self, text: str) -> Hashable | None:
+        """What a text is the whole news of, for conflating."""
+        if self._dialect.notice_mark not in text:
+            return None
+        try:
+            message = self._codec.loads(text)
+            news = self._dialect.news_of(message) if isinstance(message, dict) else None
+            hash(news)
+        except (ValueError, TypeError, RecursionError):  # whoever handles it will see what it is
+            return None
+        return news
 
     def _refused(self, reply: Reply[Any], error: WSClientError, *, reported: bool) -> Reply[Any]:
         """Ends a call that failed in its caller's hands: raises, or lets the error handler and the Reply tell.
@@ -360,6 +415,7 @@ class Connection(Generic[C]):
                 raise told
             return reply
         if not self._caller.handles_errors:
+            self._meter.ended(reply, error)
             raise error
         if not reported:
             self._caller.error(error)

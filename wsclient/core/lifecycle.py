@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
@@ -21,12 +22,14 @@ from .deflate import Deflater, Inflater
 from .dialect import Dialect
 from .handlers import Caller
 from .login import Attempt
+from .meter import Meter
 from .opening import Opening
 from .outcomes import closed, gave_up, login_failed, not_sent, outcome_unknown, stopped
 from .reconnect import Backoff, Reconnect
 from .reply import Reply, fail, succeed
 from .restoring import LOG_IN, Plan
 from .session import Ending, Session
+from .stats import Stats, Traffic
 from .taps import Taps
 from .transport import Transport
 from .watches import Watches
@@ -63,6 +66,7 @@ class Lifecycle(Generic[C]):
         codec: Codec,
         reconnect: Reconnect | None,
         resubmit: bool,
+        meter: Meter,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
@@ -74,6 +78,7 @@ class Lifecycle(Generic[C]):
         self._codec = codec
         self._clock = clock
         self._pause = pause
+        self._meter = meter
         self.calls = Calls(dialect, self.on_event_thread)
         self.watches = Watches(dialect, clock)
         self.taps = Taps()
@@ -95,6 +100,8 @@ class Lifecycle(Generic[C]):
         self._running: Session | None = None  # what the event thread runs, in use or not yet
         self._opening: Opening | None = None
         self._abort: Abort | None = None
+        self._past = Traffic()  # of the connections before
+        self._connections = 0
         self._thread: threading.Thread | None = None
         self._event_ident: int | None = None
 
@@ -108,6 +115,30 @@ class Lifecycle(Generic[C]):
             if self._session is not None:
                 return State.OPEN
             return State.CONNECTING if self._opening is not None or self._recovering else State.IDLE
+
+    def stats(self) -> Stats:
+        """The client's numbers at this moment."""
+        with self._lock:
+            traffic, connections, session = replace(self._past), self._connections, self._running
+        if session is not None:
+            traffic.add(session.traffic)
+        return self._meter.stats(traffic, connections, len(self.calls.waiting), self._caller.load)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits for what the event thread alone can bring; asked on that thread."""
+        opening, session = self._opening, self._running
+        return (
+            bool(self.calls.waiting)
+            or (opening is not None and opening.waited_for)
+            or (session is not None and session.login.deadline() is not None)
+        )
+
+    def give_up(self, error: WSClientError) -> None:
+        """Ends the connection, if there is one; its end is told with this error."""
+        session = self._running
+        if session is not None:
+            session.give_up(error)
 
     @property
     def stopped(self) -> bool:
@@ -140,6 +171,7 @@ class Lifecycle(Generic[C]):
             if self._caller.handles_errors:
                 self._caller.error(failure)
             raise not_sent(failure)
+        self._caller.nudge()
         return opening.wait(None if until is None else until - self._clock())
 
     def _start(self) -> TransportError | None:
@@ -169,21 +201,26 @@ class Lifecycle(Generic[C]):
             session, opening, abort, thread = self._running, self._opening, self._abort, self._thread
             self._opening = None
         self._halt.set()
+        self._meter.stop()
+        self._caller.release()
         if opening is not None:
             opening.end(stopped())
         if abort is not None:
             abort.now()
         if session is not None:
             session.close()
-        if thread is None or self.on_event_thread():
+        if self.on_event_thread():
             return
-        half = self._endpoint.timeout / 2
-        thread.join(half)
-        if thread.is_alive() and session is not None:
-            session.abandon()
-        thread.join(half)
-        if thread.is_alive():
-            logger.warning("stop(): the event thread is still busy, in a handler or in a system call")
+        deadline = time.monotonic() + self._endpoint.timeout
+        if thread is not None:
+            half = self._endpoint.timeout / 2
+            thread.join(half)
+            if thread.is_alive() and session is not None:
+                session.abandon()
+            thread.join(half)
+            if thread.is_alive():
+                logger.warning("stop(): the event thread is still busy, in a handler or in a system call")
+        self._caller.finish(deadline - time.monotonic())
 
     def on_event_thread(self) -> bool:
         return threading.get_ident() == self._event_ident
@@ -191,6 +228,10 @@ class Lifecycle(Generic[C]):
     # -- the event thread
 
     def _run(self) -> None:
+        self._live()
+        self._caller.retire()
+
+    def _live(self) -> None:
         self._event_ident = threading.get_ident()
         while True:
             with self._lock:
@@ -301,6 +342,7 @@ class Lifecycle(Generic[C]):
             caller=self._caller,
             watches=self.watches,
             taps=self.taps,
+            meter=self._meter,
             credentials=lambda: self.credentials,
             exposing=self._warn_of_exposure,
             login_settled=self._login_settled,
@@ -330,6 +372,7 @@ class Lifecycle(Generic[C]):
             ending = Ending(TransportError(f"the event thread failed: {error!r}"))
         with self._lock:
             self._running = None
+            self._past.add(session.traffic)
             if self._session is session:
                 self._session = None
         cause = ending.error or (stopped() if self._stopped else closed(self._endpoint.safe_url, ending.code))
@@ -354,6 +397,7 @@ class Lifecycle(Generic[C]):
         for reply in lost:  # before the error handler, which may wait for a lock that one of their callers holds
             if id(reply) not in kept:
                 fail(reply, outcome_unknown(cause) if reply.left else not_sent(cause))
+        self._meter.connection_ended()
         if not session.was_ready:
             return cause
         # an agreed close is an error too where it took somebody's call or login with it
@@ -369,6 +413,7 @@ class Lifecycle(Generic[C]):
             halted = self._stopped
             if not halted:
                 self._session = session
+                self._connections += 1
                 if self._opening is opening:
                     self._opening = None
         if halted:

@@ -62,6 +62,13 @@ class Pacer:
             raise
         return permit
 
+    def force(self, costs: Mapping[str, int]) -> Permit:
+        """Takes the places whether they are free or not, for what can't wait."""
+        permit = Permit(costs)
+        with self._lock:
+            self._line.grant(permit, self._clock())
+        return permit
+
     def answered(self, permit: Permit) -> None:
         """A reply to the request came, and so it has arrived."""
         with self._lock:

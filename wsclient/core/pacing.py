@@ -146,7 +146,7 @@ class Line:
         """Grants the places at once, if they are there and nobody waits."""
         if self.waiting or self._lacking(permit, now):
             return False
-        self._grant(permit, now)
+        self.grant(permit, now)
         return True
 
     def advance(self, now: float) -> list[Permit]:
@@ -161,7 +161,7 @@ class Line:
                     full.add(name)
                     self.look = min(self.look, self.windows[name].next_end())
             if full.isdisjoint(permit.costs):
-                self._grant(permit, now)
+                self.grant(permit, now)
                 granted.append(permit)
             elif len(full) == len(self.windows):
                 break
@@ -176,7 +176,8 @@ class Line:
     def _lacking(self, permit: Permit, now: float) -> list[str]:
         return [name for name, weight in permit.costs.items() if not self.windows[name].room(weight, now)]
 
-    def _grant(self, permit: Permit, now: float) -> None:
+    def grant(self, permit: Permit, now: float) -> None:
+        """Takes the places, free or not."""
         permit.granted = True
         for name, weight in permit.costs.items():
             self.windows[name].take(permit, weight, now)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..errors import WouldDeadlock
 from .dialect import Message
+from .pacing import Permit
 
 logger = logging.getLogger("wsclient")
 
@@ -19,6 +20,19 @@ _FINISHED = "FINISHED"
 _CANCELLED = ("CANCELLED", "CANCELLED_AND_NOTIFIED")
 _SETTLED = object()
 _making_one = threading.Lock()
+
+
+class Observer(Protocol):
+    """Who has an interest in how calls end."""
+
+    def ended(self, reply: "Reply[Any]", error: BaseException | None) -> None:
+        """The call has its outcome, and nobody was told yet."""
+
+    def cancelled(self, reply: "Reply[Any]") -> None:
+        """The call was withdrawn before it was sent."""
+
+    def timed_out(self) -> None:
+        """A wait for the outcome took too long."""
 
 
 class Carrier(Protocol):
@@ -64,6 +78,9 @@ class Reply(Future[T], Generic[T]):
         self._on_event_thread = on_event_thread
         self.on_sending: Callable[[], None] | None = None  # told before each time that it goes out
         self.on_answer: Callable[[Message], None] | None = None  # told of a good answer first, on the event thread
+        self.meter: Observer | None = None
+        self.began: float | None = None  # when the user's call was made, for the meter
+        self.permit: Permit | None = None  # its places under the rate limits, for the meter
 
     if not TYPE_CHECKING:  # for a type checker it is what Future declares
 
@@ -109,7 +126,9 @@ class Reply(Future[T], Generic[T]):
         try:
             self._gate.release()
         except RuntimeError:
-            pass  # it was cancelled before
+            return True  # it was cancelled before
+        if self.meter is not None:
+            self.meter.cancelled(self)
         return True
 
     def set_result(self, result: T) -> None:
@@ -165,6 +184,8 @@ class Reply(Future[T], Generic[T]):
                 return
             left = None if timeout is None else timeout - (time.monotonic() - began)
         if not self._gate.acquire(timeout=-1 if left is None else min(max(0.0, left), threading.TIMEOUT_MAX)):
+            if self.meter is not None:
+                self.meter.timed_out()
             raise TimeoutError(f"no reply to {self.request.get('method')} within {timeout:g} s, so far")
         try:
             self._gate.release()  # for the next one who waits
@@ -175,6 +196,8 @@ class Reply(Future[T], Generic[T]):
 
     def end(self, result: Any, exception: BaseException | None) -> None:
         """Sets the outcome, and tells whoever waits for it."""
+        if self.meter is not None:
+            self.meter.ended(self, exception)
         self._result = result
         self._exception = exception
         condition = self.__dict__.get("lazy_condition")

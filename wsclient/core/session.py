@@ -24,6 +24,7 @@ from .dialect import Answer, Dialect, Greeting, Message, Outcome
 from .handlers import Caller
 from .keepalive import Due, Keepalive
 from .login import Attempt, Login
+from .meter import Meter
 from .outcomes import login_failed
 from .reconnect import PROVEN
 from .reply import Reply
@@ -50,6 +51,7 @@ class Session:
     """One open connection. Any thread sends on it, the event thread runs it.
 
     watches: what is subscribed to; told of what comes, and asked what has gone quiet
+    meter: told of our own calls, which the rate limits count too
     credentials: asks for what logins and signatures need, at their moment
     exposing: told when a login is about to be sent
     login_settled: told the outcome of a login attempt, on the event thread; it ends the attempt
@@ -65,6 +67,7 @@ class Session:
         caller: Caller[Any],
         watches: Watches,
         taps: Taps,
+        meter: Meter,
         credentials: Callable[[], Any],
         exposing: Callable[[], None],
         login_settled: "Callable[[Session, Attempt, AuthenticationError | None], None]",
@@ -76,12 +79,14 @@ class Session:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transport = transport
+        self.traffic = transport.traffic
         self._name = name
         self._dialect = dialect
         self._calls = calls
         self._caller = caller
         self._watches = watches
         self._taps = taps
+        self._meter = meter
         self._credentials = credentials
         self._exposing = exposing
         self._login_settled = login_settled
@@ -221,7 +226,10 @@ class Session:
             if isinstance(received, OSError):
                 raise received
             self._keepalive.heard(self._clock())
-            self._deliver(self._reader.feed(received))
+            events = self._reader.feed(received)
+            self.traffic.bytes_in += len(received)
+            self.traffic.messages_in += len(events)
+            self._deliver(events)
         elif received is not None:
             self._ending = self._broken(None)
 
@@ -460,6 +468,7 @@ class Session:
         """Makes a call of our own, on the event thread; `then` is told its outcome."""
         reply = self._calls.add(request, None)
         reply.leaving()
+        self._meter.count(reply)
         # before anybody else is told, so that nothing that follows is met unprepared
         reply.on_answer = then
         reply.add_done_callback(lambda _: then(error) if (error := _error_of(reply)) is not None else None)
@@ -481,6 +490,7 @@ class Session:
         request = self._dialect.login(self._credentials(), greeting)
         reply = self._calls.add(request, None)
         reply.leaving()
+        self._meter.count(reply)
         reply.add_done_callback(lambda _: self._login_answered(attempt, reply))
         try:
             self.send(reply, self._dumps(reply.request), wait=False)

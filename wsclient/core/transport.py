@@ -16,6 +16,7 @@ from typing import Protocol
 from . import frames
 from .bounded import shut
 from .deflate import Deflater
+from .stats import Traffic
 from .turns import Turns, ready
 
 _READ = 65536
@@ -55,6 +56,9 @@ class Transport:
         self._deflater = deflater
         self._clock = clock
         self.turns = Turns(sock)
+        self.traffic = (
+            Traffic()
+        )  # what goes out is counted here, what comes in by whoever takes the frames from it
         # OpenSSL's object isn't safe for two threads at once. Calls on it never block, so this is held briefly.
         self._tls = threading.Lock() if isinstance(sock, ssl.SSLSocket) else None
         self._more = False  # TLS may hold decrypted bytes that the socket beneath doesn't show; the reader's
@@ -148,6 +152,8 @@ class Transport:
                     self._finished = True
                 if not (gone or full):
                     frame = frame or self._made(opcode, payload)
+                    self.traffic.messages_out += 1
+                    self.traffic.bytes_out += len(frame)
                     if self._writing or self._partial:
                         self._outbox.append((frame, freight))
                         self._waiting += len(frame)
