@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from .coinflex.amounts import from_wire, to_wire
     from .coinflex.assets import Assets
     from .coinflex.client import WSClient
+    from .coinflex.limits import RateLimit
     from .core.connection import State
+    from .core.pacing import Limit
     from .core.reconnect import Reconnect
     from .core.reply import Reply
+    from .core.stats import Stats
     from .errors import (
         AuthenticationError,
         BadRequest,
@@ -56,18 +59,21 @@ __all__ = [
     "Conflict",
     "InsufficientFunds",
     "InvalidRequest",
+    "Limit",
     "MessagesDropped",
     "NotAuthorized",
     "NotFound",
     "NotSent",
     "OutcomeUnknown",
     "ProtocolError",
+    "RateLimit",
     "RateLimited",
     "Reconnect",
     "Reply",
     "SinkError",
     "StaleFeed",
     "State",
+    "Stats",
     "TonceOutOfSequence",
     "TooFast",
     "TooManyOrders",
@@ -83,9 +89,12 @@ __all__ = [
 
 _HOMES = {
     "Assets": ".coinflex.assets",
+    "Limit": ".core.pacing",
+    "RateLimit": ".coinflex.limits",
     "Reconnect": ".core.reconnect",
     "Reply": ".core.reply",
     "State": ".core.connection",
+    "Stats": ".core.stats",
     "WSClient": ".coinflex.client",
     "from_wire": ".coinflex.amounts",
     "to_wire": ".coinflex.amounts",
