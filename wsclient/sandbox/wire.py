@@ -120,6 +120,8 @@ class Wire(asyncio.Transport):
         self._most_sent: int | None = None
         self._heard_all = False
         """The cut is about to come: what the client sends behind it has gone already."""
+        self._said_all = False
+        """The protocol has ended its direction, or all: perhaps bytes of it are still on their way."""
         self._over = False
         """Nothing passes any more, in either direction."""
 
@@ -178,7 +180,7 @@ class Wire(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         """Send bytes."""
-        if not self._over:
+        if not (self._over or self._said_all):
             self._outgoing.put(bytes(data))
 
     def _put(self, data: bytes) -> None:
@@ -215,10 +217,12 @@ class Wire(asyncio.Transport):
 
     def close(self) -> None:
         """End the connection behind what is on its way."""
+        self._said_all = True
         self._outgoing.then(self._transport.close)
 
     def write_eof(self) -> None:
         """End this direction behind what is on its way."""
+        self._said_all = True
         self._outgoing.then(self._transport.write_eof)
 
     def abort(self) -> None:

@@ -186,6 +186,7 @@ def test_an_end_comes_behind_what_is_delayed() -> None:
     line = Line(Lag(seconds=1))
     line.wire.write(b"abc")
     line.wire.close()
+    line.wire.write(b"def")
     line.loop.turns(until=0.5)
     assert not line.transport.is_closing()
     line.loop.turns(until=1)
