@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.campaign.calls import Call, Kind
+from wsclient import ClientClosed, OutcomeUnknown
+from wsclient.sandbox.answers import Order
 from wsclient.sandbox.ledger import Answered, Command, Entry, Executed
 
 PUBLIC: Final = frozenset(("EstimateMarketOrder", "WatchOrders", "WatchTicker"))
@@ -49,6 +51,7 @@ class Ledgers:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.deeds: dict[int, Deed] = {}
         self.by_key: dict[Key, list[Deed]] = defaultdict(list)
+        self.placed: dict[tuple[int | None, int | None], list[Deed]] = defaultdict(list)
         self.sessions: dict[int | None, set[int]] = defaultdict(set)
         for entry in entries:
             if isinstance(entry, Command):
@@ -58,7 +61,10 @@ class Ledgers:
                 user = entry.fields.get("user_id") if entry.method == "Authenticate" else entry.user
                 self.sessions[user].add(entry.session)
             elif isinstance(entry, Executed):
-                self.deeds[entry.command.at].executed.append(entry)
+                deed = self.deeds[entry.command.at]
+                deed.executed.append(entry)
+                if deed.placed:
+                    self.placed[entry.command.user, entry.command.fields.get("tonce")].append(deed)
             elif isinstance(entry, Answered):
                 self.deeds[entry.command.at].answered |= entry.sent
 
@@ -71,6 +77,8 @@ def audit(calls: Iterable[Call], entries: Iterable[Entry]) -> Iterator[Violation
         deeds = _deeds_of(call, ledgers)
         claimed.update(deed.command.at for deed in deeds)
         yield from _check(call, deeds, ledgers)
+        if call.settled is not None:
+            yield from _check_settled(call, ledgers)
     yield from _unclaimed(calls, claimed, ledgers)
     yield from _placed_twice(ledgers)
 
@@ -93,12 +101,21 @@ def _check(call: Call, deeds: list[Deed], ledgers: Ledgers) -> Iterator[Violatio
         yield Violation(told, f"{call}; the exchange has {deeds}")
 
 
-def _done(call: Call, result: Any, deeds: list[Deed], _: Ledgers) -> str | None:
-    if not deeds or not deeds[0].executed:
-        return "told done, but never executed"
-    if deeds[0].executed[0].reply != result or deeds[0].executed[0].code != 0:
-        return "told another result than there was"
-    return None if deeds[0].answered else "told a reply that was never given"
+def _done(call: Call, result: Any, deeds: list[Deed], ledgers: Ledgers) -> str | None:
+    own = deeds[0].executed[0] if deeds and deeds[0].executed else None
+    if own is not None and own.reply == result and own.code == 0:
+        return None if deeds[0].answered else "told a reply that was never given"
+    if call.method == "PlaceOrder" and call.account.resubmits:
+        return _found(call, result, ledgers)
+    return "told done, but never executed" if own is None else "told another result than there was"
+
+
+def _found(call: Call, result: Any, ledgers: Ledgers) -> str | None:
+    """An order that was found open, or placed again by its tonce."""
+    replies = [entry.reply for deed in ledgers.placed[call.user, call.tonce] for entry in deed.executed]
+    if any(reply == result or reply.get("id", -1) == result.get("id") for reply in replies):
+        return None
+    return "told of an order that was never placed" if not replies else "told of another order than there was"
 
 
 def _refused(call: Call, error: Any, deeds: list[Deed], _: Ledgers) -> str | None:
@@ -136,7 +153,9 @@ def _unclaimed(calls: Iterable[Call], claimed: set[int], ledgers: Ledgers) -> It
     unknown = {
         (call.user, call.tonce)
         for call in calls
-        if call.method == "PlaceOrder" and call.tonce is not None and call.outcome()[0] is Kind.UNKNOWN
+        if call.method == "PlaceOrder"
+        and call.tonce is not None
+        and (call.account.resubmits or call.outcome()[0] is Kind.UNKNOWN)
     }
     for at, deed in ledgers.deeds.items():
         command = deed.command
@@ -149,14 +168,41 @@ def _unclaimed(calls: Iterable[Call], claimed: set[int], ledgers: Ledgers) -> It
 
 def _placed_twice(ledgers: Ledgers) -> Iterator[Violation]:
     """Orders that were placed more than once; every tonce of the campaign is meant for one order."""
-    placed: dict[tuple[int | None, int], list[Deed]] = defaultdict(list)
-    for deed in ledgers.deeds.values():
-        tonce = deed.command.fields.get("tonce")
-        if deed.placed and tonce is not None:
-            placed[deed.command.user, tonce].append(deed)
-    for orders in placed.values():
-        if len(orders) > 1:
+    for (_, tonce), orders in ledgers.placed.items():
+        if tonce is not None and len(orders) > 1:
             yield Violation("an order was placed twice", f"{orders}")
+
+
+def _check_settled(call: Call, ledgers: Ledgers) -> Iterator[Violation]:
+    settled = call.settled
+    told = None
+    if isinstance(settled, dict):
+        told = _found(call, settled, ledgers)
+    elif not isinstance(settled, (OutcomeUnknown, ClientClosed)):
+        told = "settled with an error that it can't have"
+    elif str(settled).startswith("the order with the tonce") and not ledgers.placed[call.user, call.tonce]:
+        told = "told of an order that was never placed"
+    if told is not None:
+        yield Violation(told, f"{call}; the exchange has {ledgers.placed[call.user, call.tonce]}")
+
+
+def unknown_orders(
+    calls: Iterable[Call], orders: Iterable[Order], entries: Iterable[Entry]
+) -> Iterator[Violation]:
+    """The open orders of which their client doesn't know, although it was asked what became of all its calls."""
+    calls, ledgers = list(calls), Ledgers(entries)
+    known: set[int | None] = set()
+    for call in calls:
+        if call.method == "PlaceOrder":
+            kind, result = call.outcome()
+            known.update(told.get("id") for told in (result, call.settled) if isinstance(told, dict))
+            if kind is Kind.UNKNOWN and call.reply is None:  # told so by an exception, it has nothing to ask with
+                executed = (entry for deed in _deeds_of(call, ledgers) for entry in deed.executed)
+                known.update(entry.reply.get("id") for entry in executed)
+    for order in orders:
+        if order.id not in known:
+            blamed = [str(call) for call in calls if call.tonce is not None and call.tonce == order.tonce]
+            yield Violation("an open order that its client doesn't know", f"{order}; {blamed}")
 
 
 def sessions_lost(calls: Iterable[Call], entries: Iterable[Entry]) -> set[int]:

@@ -1,8 +1,9 @@
 """What callers did and were told: one `Call` each, written by its caller and read when all is over."""
 
+import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from enum import Enum
@@ -44,6 +45,26 @@ _KINDS: tuple[tuple[type[BaseException], Kind], ...] = (
 
 
 @dataclass(slots=True, eq=False)
+class Account:
+    """One client and whom it acts for.
+
+    own_tags: the campaign gives the tags, unique among all clients; else the client does
+    own_tonces: the campaign numbers the orders; else the client does
+    resubmits: the client settles orders of unknown outcome by itself
+    watched: the watches that it was told to have
+    """
+
+    number: int
+    client: WSClient
+    user: int
+    own_tags: bool
+    own_tonces: bool
+    resubmits: bool
+    tonces: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    watched: set[tuple[int, int]] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
 class Call:
     """One call.
 
@@ -51,14 +72,12 @@ class Call:
     raised: what sending it raised, or `client.call` as its outcome
     result: what `client.call` returned
     told: how often its Reply called back
-    settled: what the client made of an unknown outcome afterwards, a reply or an error
+    settled: what the client made of an unknown outcome afterwards, the order or an error
     """
 
-    client: int
-    user: int | None
+    account: Account
     method: str
     fields: dict[str, Any]
-    began: int
     tag: int | None = None
     reply: Reply[Any] | None = None
     raised: BaseException | None = None
@@ -83,10 +102,16 @@ class Call:
         return next((kind for type_, kind in _KINDS if isinstance(error, type_)), Kind.STRANGE), error
 
     @property
+    def user(self) -> int:
+        """Who made it."""
+        return self.account.user
+
+    @property
     def tonce(self) -> int | None:
         """The tonce that an order went out with, as far as its caller can know it."""
         request = self.fields if self.reply is None else self.reply.request
-        return request.get("tonce")
+        tonce = request.get("tonce")
+        return tonce if isinstance(tonce, int) else None  # one that the client was to give and didn't is none
 
     def tell(self, _: object) -> None:
         """Count a call back."""
@@ -95,7 +120,7 @@ class Call:
     def __str__(self) -> str:
         kind, what = self.outcome()
         return (
-            f"client {self.client} user {self.user}: {self.method} {self.fields} tag {self.tag} "
+            f"client {self.account.number} user {self.user}: {self.method} {self.fields} tag {self.tag} "
             f"-> {kind.value}: {what!r}" + (f", settled: {self.settled!r}" if self.settled is not None else "")
         )
 
@@ -104,16 +129,14 @@ class Call:
 class Journal:
     """All the calls of a round. Any thread writes."""
 
-    clock: Callable[[], int]
     calls: list[Call] = field(default_factory=list)
-    errors: list[BaseException] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def send(self, client: WSClient, number: int, user: int | None, method: str, **fields: Any) -> Call:
+    def send(self, account: Account, method: str, **fields: Any) -> Call:
         """Make a call without waiting for its outcome."""
-        call = self._begin(number, user, method, fields)
+        call = self._begin(account, method, fields)
         try:
-            call.reply = getattr(client, method)(**fields)
+            call.reply = getattr(account.client, method)(**fields)
         except Exception as error:
             call.raised = error
         else:
@@ -122,17 +145,25 @@ class Journal:
             call.reply.add_done_callback(call.tell)
         return call
 
-    def ask(self, client: WSClient, number: int, user: int | None, method: str, **fields: Any) -> Call:
+    def ask(self, account: Account, method: str, **fields: Any) -> Call:
         """Make a call by `client.call`, which waits for its outcome."""
-        call = self._begin(number, user, method, fields)
+        call = self._begin(account, method, fields)
         try:
-            call.result = client.call(method, **fields)
+            call.result = account.client.call(method, **fields)
         except Exception as error:
             call.raised = error
         return call
 
-    def _begin(self, number: int, user: int | None, method: str, fields: dict[str, Any]) -> Call:
-        call = Call(number, user, method, fields, self.clock(), tag=fields.get("tag"))
+    def settle(self, call: Call) -> None:
+        """Let the client find out what became of an order; what it says last counts."""
+        assert call.reply is not None
+        try:
+            call.settled = call.account.client.settle(call.reply)
+        except Exception as error:
+            call.settled = error
+
+    def _begin(self, account: Account, method: str, fields: dict[str, Any]) -> Call:
+        call = Call(account, method, fields, tag=fields.get("tag"))
         with self._lock:
             self.calls.append(call)
         return call

@@ -6,24 +6,25 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
-from tests.campaign.audit import Violation, audit, sessions_lost
-from tests.campaign.calls import Journal
-from tests.campaign.traders import PATIENCE, Account, Desk, Trader
+from tests.campaign.audit import Violation, audit, sessions_lost, unknown_orders
+from tests.campaign.calls import Account, Journal, Kind
+from tests.campaign.traders import PATIENCE, Desk, Trader
 from tests.campaign.watch import open_sockets, stacks, threads_left, watched_log
-from wsclient import ProtocolError, WSClient, WSClientError
+from wsclient import ProtocolError, Reconnect, State, WSClient, WSClientError
 from wsclient.sandbox import Sandbox
-from wsclient.sandbox.exchange import wall_clock
 from wsclient.sandbox.faults import CutFrame, Delay, Drop, Refuse, Reorder
-from wsclient.sandbox.ledger import Faulted, Struck
+from wsclient.sandbox.ledger import Faulted, Ledger, Struck
 from wsclient.sandbox.wirefaults import Storm
 
 DESKS: Final = 6
 TRADERS_A_DESK: Final = 3
+MOST_SETTLED: Final = 25
+"""Of how many orders that aren't open each client is asked in the end; of those that are it is asked anyhow."""
 USERS: Final = 400
 """More than the clients that a round can have: each client that gives its own tags has a user of its own."""
 HOST: Final = "127.0.0.9" if sys.platform == "linux" else "127.0.0.1"
@@ -48,22 +49,20 @@ class Round:
         self._seed = seed
         self._kills = kills
         self._random = Random(f"campaign {seed}")
-        self._clock = wall_clock()
         self._increasing = self._random.random() < 0.5
         self._exchange = Sandbox(
             host=HOST,
             traders=0,
             seed=self._random.getrandbits(32),
             tonces="increasing" if self._increasing else "unique",
-            clock=self._clock,
             users=USERS,
             ledger_limit=None,
         )
         self._users = iter(self._exchange.users)
         self._numbers = itertools.count(1)
         self._tags = itertools.count(1 << 40)
-        self._journal = Journal(self._clock)
-        self._clients: list[WSClient] = []
+        self._journal = Journal()
+        self._accounts: list[Account] = []
         self._lock = threading.Lock()  # guards what follows
         self._report = Report(seed)
 
@@ -77,8 +76,8 @@ class Round:
                 self._trade()
                 self._calm()
             finally:
-                for client in self._clients:
-                    client.stop()
+                for account in self._accounts:
+                    account.client.stop()
                 self._exchange.stop()
         if left := threads_left():
             self._violate("an event thread was left over", f"{left}\n{stacks()}")
@@ -152,9 +151,10 @@ class Round:
 
     # ------------------------------------------------------------ clients
 
-    def _desk(self, number: int) -> Any:
-        """How a desk gets its clients: half of them number their own calls, and half have an error handler."""
-        own_tags, own_tonces, handles = number % 2 == 0, number % 3 != 2, number % 2 == 1 or number % 4 == 0
+    def _desk(self, number: int) -> Callable[[], Account]:
+        """How a desk gets its clients, each desk in its own way."""
+        own_tags, own_tonces, handles = number % 2 == 0, number % 3 != 2, number != 2
+        resubmits = number >= DESKS // 2 and self._increasing
 
         def hire() -> Account:
             with self._lock:
@@ -165,11 +165,16 @@ class Round:
                 self._on_error if handles else None,
                 socket_timeout=0.5,
                 ping_interval=0.25,
+                reconnect=Reconnect(tries=5, base=0.02, cap=0.2),
+                tonces="increasing" if self._increasing else "unique",
+                resubmit=resubmits,
+                cancel_on_disconnect=number == 5,
             )
             client.set_auth_data(user.id, user.cookie, user.passphrase)
+            account = Account(client_number, client, user.id, own_tags, own_tonces, resubmits)
             with self._lock:
-                self._clients.append(client)
-            return Account(client_number, client, user.id, own_tags, own_tonces)
+                self._accounts.append(account)
+            return account
 
         return hire
 
@@ -179,8 +184,10 @@ class Round:
 
     def _on_error(self, client: WSClient, error: Exception) -> None:
         with self._lock:
-            told = str(error).rpartition(":")[2].strip() if isinstance(error, ProtocolError) else ""
-            self._report.figures[f"handled {type(error).__name__} {told}".strip()] += 1
+            self._report.figures[f"handled {type(error).__name__}"] += 1
+            number = next(account.number for account in self._accounts if account.client is client)
+        if isinstance(error, ProtocolError):
+            self._violate("the exchange was said to break its protocol", f"client {number}: {error}")
         if not isinstance(error, WSClientError):
             self._violate("an error handler was told what is of no tree", repr(error))
 
@@ -195,6 +202,9 @@ class Round:
                 except TimeoutError:
                     self._violate("an outcome never came", f"{call}\n{stacks()}")
                     break
+        for account in self._accounts:
+            if account.client.state is not State.STOPPED:
+                self._settle(account)
         ledger = self._exchange.ledger
         lost = sessions_lost(self._journal.calls, ledger.entries())
         try:
@@ -202,6 +212,46 @@ class Round:
         except TimeoutError:
             left = lost - {closed.session for closed in ledger.closures}
             self._violate("told unknown, but the connection never ended", f"sessions {left}")
+
+    def _settle(self, account: Account) -> None:
+        """Let a client that still lives say what became of its orders and watches, and see whether that is all."""
+        user, client = account.user, account.client
+        try:
+            client.authenticate()
+        except WSClientError as error:
+            self._violate("a client doesn't get back to a calm exchange", f"client {account.number}: {error!r}")
+            return
+        calls = [call for call in self._journal.calls if call.account is account]
+        still_open = {order.tonce for order in self._exchange.run(lambda engine: engine.orders(user))}
+        others = 0
+        for call in calls:
+            if call.method == "PlaceOrder" and call.reply is not None and call.outcome()[0] is Kind.UNKNOWN:
+                others += call.tonce not in still_open
+                if call.tonce in still_open or others <= MOST_SETTLED:
+                    self._journal.settle(call)
+        orders = self._exchange.run(lambda engine: engine.orders(user))
+        for violation in unknown_orders(calls, orders, self._exchange.ledger.entries()):
+            self._violate(violation.rule, violation.detail)
+        if not self._watches(user, account.watched):
+            self._violate("a watch was not restored", f"client {account.number}: {account.watched}")
+
+    def _watches(self, user: int, watched: set[tuple[int, int]]) -> bool:
+        """Whether a user's only open connection has all its watches; it may be about to get them."""
+
+        def restored(ledger: Ledger) -> bool:
+            alive = ledger.open_sessions()
+            [*sessions] = {command.session for command in ledger.commands(user=user)} & alive
+            done = {
+                (entry.command.fields["base"], entry.command.fields["counter"])
+                for entry in ledger.executed("WatchTicker")
+                if entry.command.session in sessions and entry.code == 0
+            }
+            return watched <= done
+
+        try:
+            return self._exchange.ledger.wait_for(restored, 10)
+        except TimeoutError:
+            return False
 
     # ------------------------------------------------------------ the truth
 
@@ -211,7 +261,10 @@ class Round:
             figures[f"calls {kind.value}"] = count
         for fault in self._exchange.ledger.of(Faulted):
             figures[f"faults {type(fault.fault).__name__}"] += 1
-        figures["clients"] = len(self._clients)
+        for call in self._journal.calls:
+            if call.settled is not None:
+                figures["settled " + ("found" if isinstance(call.settled, dict) else "unknown")] += 1
+        figures["clients"] = len(self._accounts)
         figures["connections"] = len(self._exchange.ledger.connections)
         entries = self._exchange.ledger.entries()
         for violation in audit(self._journal.calls, entries):

@@ -1,15 +1,13 @@
 """Those who call: threads that place, modify and cancel orders at random, several on each client."""
 
-import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
-from tests.campaign.calls import Call, Journal, Kind
-from wsclient import WSClient
+from tests.campaign.calls import Account, Call, Journal, Kind
+from wsclient import Conflict
 from wsclient.coinflex.assets import Assets
 
 MARKETS: Final = (
@@ -21,22 +19,6 @@ MOST_KNOWN: Final = 40
 """How many of its orders a trader remembers; older ones it cancels."""
 PATIENCE: Final = 30.0
 """Seconds after which an outcome that hasn't come counts as one that never will."""
-
-
-@dataclass(slots=True)
-class Account:
-    """One client and whom it acts for.
-
-    own_tags: the campaign gives the tags, unique among all clients; else the client does
-    own_tonces: the campaign numbers the orders; else the client may, if it can
-    """
-
-    number: int
-    client: WSClient
-    user: int
-    own_tags: bool
-    own_tonces: bool
-    tonces: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
 class Desk:
@@ -92,12 +74,14 @@ class Trader:
             if account is not self._last:
                 self._last, self._orders = account, []
             chance = random.random()
-            if chance < 0.5:
+            if account.own_tags and len(account.watched) < len(MARKETS):
+                self._watch(account)
+            elif chance < 0.5:
                 self._wait(self._send(account))
             elif chance < 0.6 and account.own_tags:
                 method, fields = self._decide(account)
                 tag = next(self._tags)
-                self._journal.ask(account.client, account.number, account.user, method, **fields, tag=tag)
+                self._journal.ask(account, method, **fields, tag=tag)
             else:  # a burst, whose outcomes are waited for together, or given up early, or looked at later
                 calls = [self._send(account) for _ in range(random.randint(2, 8))]
                 if random.random() < 0.1:
@@ -107,12 +91,20 @@ class Trader:
                 for call in calls:
                     self._wait(call)
 
+    def _watch(self, account: Account) -> None:
+        """Begin a watch, which from then on has to outlive the connections."""
+        base, counter, _ = self._random.choice(MARKETS)
+        fields = {"base": base, "counter": counter, "watch": True, "tag": next(self._tags)}
+        kind, answer = self._journal.ask(account, "WatchTicker", **fields).outcome()
+        if kind is Kind.DONE or isinstance(answer, Conflict):
+            account.watched.add((base, counter))
+
     # ------------------------------------------------------------ deciding
 
     def _send(self, account: Account) -> Call:
         method, fields = self._decide(account)
         tag = {"tag": next(self._tags)} if account.own_tags else {}
-        return self._journal.send(account.client, account.number, account.user, method, **fields, **tag)
+        return self._journal.send(account, method, **fields, **tag)
 
     def _decide(self, account: Account) -> tuple[str, dict[str, Any]]:
         random = self._random
@@ -173,6 +165,8 @@ class Trader:
         kind, result = call.outcome()
         if call.method != "PlaceOrder":
             return
+        if kind is Kind.UNKNOWN and call.reply is not None and self._random.random() < 0.1:
+            self._journal.settle(call)
         if call.tonce is not None and kind in (Kind.DONE, Kind.UNKNOWN):
             self._orders.append({"tonce": call.tonce})
         elif kind is Kind.DONE and "id" in result:

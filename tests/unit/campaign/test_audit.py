@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.campaign.audit import audit, sessions_lost
-from tests.campaign.calls import Call
+from tests.campaign.audit import audit, sessions_lost, unknown_orders
+from tests.campaign.calls import Account, Call
 from wsclient import (
     AuthenticationError,
     CommandError,
@@ -15,8 +15,10 @@ from wsclient import (
     OutcomeUnknown,
     Reply,
     TransportError,
+    WSClient,
     WSClientError,
 )
+from wsclient.sandbox.answers import Order
 from wsclient.sandbox.ledger import Answered, Command, Entry, Executed
 
 USER = 1001
@@ -43,7 +45,14 @@ class History:
         return self
 
 
-def call(outcome: dict[str, Any] | Exception | None, *, told: int = 1, tag: int = 7, tonce: int = 70) -> Call:
+def call(
+    outcome: dict[str, Any] | Exception | None,
+    *,
+    told: int = 1,
+    tag: int = 7,
+    tonce: int = 70,
+    resubmits: bool = False,
+) -> Call:
     """An order as its caller saw it; None: it hears nothing."""
     fields = {"tonce": tonce}
     reply: Reply[Any] = Reply({"method": "PlaceOrder", **fields}, tag, lambda: False)
@@ -51,7 +60,8 @@ def call(outcome: dict[str, Any] | Exception | None, *, told: int = 1, tag: int 
         reply.set_exception(outcome)
     elif outcome is not None:
         reply.set_result(outcome)
-    return Call(1, USER, "PlaceOrder", fields, 0, tag=tag, reply=reply, told=told if outcome is not None else 0)
+    account = Account(1, WSClient("ws://127.0.0.1:9"), USER, own_tags=True, own_tonces=True, resubmits=resubmits)
+    return Call(account, "PlaceOrder", fields, tag=tag, reply=reply, told=told if outcome is not None else 0)
 
 
 def rules(calls: Iterable[Call], history: History) -> list[str]:
@@ -133,6 +143,50 @@ def test_a_connection_on_which_a_user_got_no_further_than_the_login_counts_as_hi
     history = History()
     history.entries.append(Command(1, 0, 3, None, "Authenticate", 1, {"user_id": USER}))
     assert rules([call(OutcomeUnknown("?"))], history) == []
+
+
+def test_a_client_that_resubmits_may_tell_the_order_that_it_found_or_placed_again() -> None:
+    again = {**DONE, "tag": 8}
+    history = History().placed(None).placed(again, tag=8)
+    order = {"id": 5, "tonce": 70, "quantity": 3}
+    assert rules([call(again, resubmits=True)], history) == rules([call(order, resubmits=True)], history) == []
+    assert rules([call(again)], history) == ["told done, but never executed", "a command that nobody made"]
+    other = call({**order, "id": 6}, resubmits=True)
+    assert rules([other], history) == ["told of another order than there was"]
+    assert rules([call(order, resubmits=True)], History().placed(None)) == [
+        "told of an order that was never placed"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settled", "found"),
+    [
+        (DONE, []),
+        ({"id": 6}, ["told of another order than there was"]),
+        (OutcomeUnknown("no order with the tonce 70 is open"), []),
+        (ValueError("hm"), ["settled with an error that it can't have"]),
+    ],
+)
+def test_what_a_client_finds_out_afterwards_is_judged_too(settled: Any, found: list[str]) -> None:
+    unknown = call(OutcomeUnknown("?"))
+    unknown.settled = settled
+    assert rules([unknown], History().placed(DONE)) == found
+
+
+def test_an_open_order_that_its_client_does_not_know_is_found() -> None:
+    order, history = Order(5, USER, 70, 1, 2, 3, 4, 9), History().placed(DONE)
+
+    def lost(*calls: Call) -> list[str]:
+        return [violation.rule for violation in unknown_orders(calls, [order], history.entries)]
+
+    unknown = call(OutcomeUnknown("?"))
+    assert lost(call(DONE)) == []
+    assert lost() == lost(unknown) == ["an open order that its client doesn't know"]
+    unknown.settled = {"id": 5}
+    assert lost(unknown) == []
+    raised = call(None)
+    raised.reply, raised.raised = None, OutcomeUnknown("?")
+    assert lost(raised) == []
 
 
 def test_the_connections_of_unknown_outcomes_are_told() -> None:
