@@ -13,11 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .buffer import Counts
     from .contract import Classifier, Record, Refusal, Shape, Sink
     from .jsonl import JSONLinesSink
     from .jsonl import read as read_jsonl
     from .mongo import MongoSink
-    from .queue import Counts, SinkQueue
+    from .queue import SinkQueue
     from .recording import Recording, attach
     from .sqlite import SQLiteSink
     from .sqlite import read as read_sqlite
@@ -43,7 +44,7 @@ __all__ = [
 
 _HOMES = {
     "Classifier": ("contract", "Classifier"),
-    "Counts": ("queue", "Counts"),
+    "Counts": ("buffer", "Counts"),
     "JSONLinesSink": ("jsonl", "JSONLinesSink"),
     "MongoSink": ("mongo", "MongoSink"),
     "Record": ("contract", "Record"),

@@ -5,9 +5,10 @@ from types import TracebackType
 from typing import Literal, Protocol, Self
 
 from ..errors import InvalidRequest
+from .buffer import Counts
 from .classify import CLASSIFIERS, unknown
 from .contract import Classifier, Sink
-from .queue import Counts, SinkQueue
+from .queue import SinkQueue
 from .urls import open_sink
 
 

@@ -366,6 +366,8 @@ def test_a_with_block_closes(store: Store) -> None:
         {"max_chars": -1},
         {"policy": "perhaps"},
         {"age": -1},
+        {"age": float("inf")},
+        {"age": float("nan")},
         {"backoff": (2, 1)},
         {"on_error": "print"},
     ],
