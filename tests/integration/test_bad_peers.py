@@ -424,7 +424,7 @@ def test_a_reply_to_an_unknown_tag_is_logged_where_there_is_no_error_handler(
 
     with PeerServer(script) as server:
         watch(make_client(server.url)).result(5)
-    assert [record.levelname for record in caplog.records if "99" in record.getMessage()] == ["ERROR"]
+    assert [record.levelname for record in caplog.records if "tag 99" in record.getMessage()] == ["ERROR"]
 
 
 def test_a_reply_without_a_tag_is_handed_over_as_it_is(make_client: MakeClient) -> None:

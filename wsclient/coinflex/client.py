@@ -204,8 +204,8 @@ class WSClient(Commands):
 
         stale_after: seconds without a notice after which the watch is renewed
 
-        Raises `InvalidRequest`, and `ClientClosed` after `stop()`. Without an err_handler also `NotSent`; with one,
-        the book's `wait()` raises it. That no such market exists is told by `wait()` too (`NotFound`).
+        Raises `InvalidRequest`, and `ClientClosed` after `stop()`. Without an err_handler also `NotSent`; with
+        one, the book's `wait()` raises it. That there is no such market is told by `wait()` too (`NotFound`).
         """
         return self._local.order_book(asset_code(base), asset_code(counter), stale_after)
 
@@ -252,6 +252,9 @@ class WSClient(Commands):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a client holds a connection and credentials, and can't be pickled")
 
     def __repr__(self) -> str:
         return f"<WSClient {self._connection.endpoint.safe_url} {self.state.value}>"
