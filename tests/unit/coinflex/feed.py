@@ -127,6 +127,7 @@ class Line:
         self.seen = 0  # the last event that the client can know of
         self.truth: Any = None  # what was true then
         self.snapshot = 0  # the last event that a snapshot which was delivered knew of
+        self.told = 0  # the last event of which a notice was delivered
         self.connect()
 
     def connect(self) -> None:
@@ -173,6 +174,7 @@ class Line:
     def deliver_notice(self, listener: Listener) -> None:
         message, number, truth = self.notices.popleft()
         self._saw(number, truth)
+        self.told = number
         listener.notice(message)
 
     def _saw(self, number: int, truth: Any) -> None:
