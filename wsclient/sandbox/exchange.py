@@ -11,6 +11,9 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
 
+from wsclient.sandbox.binance import API, BinanceVenue
+from wsclient.sandbox.binance_control import BinanceControl
+from wsclient.sandbox.binance_limits import BinanceSettings
 from wsclient.sandbox.coinbase import CoinbaseSettings, CoinbaseVenue
 from wsclient.sandbox.coinflex import CoinflexVenue
 from wsclient.sandbox.engine import Engine, Fees, Market
@@ -69,6 +72,7 @@ class Sandbox:
         balances: Mapping[int, int] | None = None,
         markets: Iterable[Market] | None = None,
         coinbase: CoinbaseSettings | None = None,
+        binance: BinanceSettings | None = None,
         ledger_limit: int | None = DEFAULT_LIMIT,
         keep_notices: bool = False,
     ) -> None:
@@ -97,11 +101,13 @@ class Sandbox:
         limits = rate_limits or None
         coinflex = CoinflexVenue(self._engine, self.users, clock=clock, limits=limits, markets=listed)
         feed = CoinbaseVenue(self._engine, self.users, clock=clock, settings=coinbase, limited=limits is not None)
+        streams = BinanceVenue(self._engine, self.users, clock=clock, settings=binance)
+        self.binance: BinanceControl = BinanceControl(streams, self.run)
         self._path = coinflex.path
         self._coinbase_paths = feed.path, feed.direct_path
         self._server = SandboxServer(
             self._engine,
-            [coinflex, feed],
+            [coinflex, feed, streams],
             self.ledger,
             self.faults,
             idle_timeout=idle_timeout,
@@ -137,6 +143,16 @@ class Sandbox:
     def coinbase_rest_url(self) -> str:
         """Where the Coinbase dialect's REST paths begin, such as `/products/BTC-USD/book?level=3`."""
         return self._address("http")
+
+    @property
+    def binance_url(self) -> str:
+        """Where the Binance dialect's paths begin: `/ws`, `/ws/<streams>`, `/stream?streams=` and `/ws-api/v3`."""
+        return self._address("ws")
+
+    @property
+    def binance_api_url(self) -> str:
+        """The address of the Binance dialect's request API."""
+        return self._address("ws") + API
 
     def _address(self, scheme: str) -> str:
         if self._port == 0:

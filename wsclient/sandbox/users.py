@@ -13,6 +13,7 @@ from typing import Final
 
 from wsclient.coinflex.assets import SCALE, Assets
 from wsclient.sandbox.assets import ELSEWHERE
+from wsclient.sandbox.binance_keys import Ed25519Key, HmacKey, Keys, RsaKey, keys_of
 from wsclient.sandbox.coinbase_auth import CoinbaseKey, derive_key
 from wsclient.sandbox.market import WIRE_DECIMALS
 
@@ -44,6 +45,26 @@ class User:
     passphrase: str = field(repr=False)
     balances: Mapping[int, int] = field(default_factory=dict, repr=False)
     elsewhere: Mapping[int, int] = field(default_factory=dict, repr=False)
+    binance_keys: Keys = field(init=False, repr=False, compare=False)
+    """The API keys of the Binance dialect. They follow from the account, but for the RSA key's halves."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "binance_keys", keys_of(self.id, self.passphrase))
+
+    @property
+    def binance(self) -> HmacKey:
+        """The key with a shared secret: `api_key`, `api_secret`."""
+        return self.binance_keys.hmac
+
+    @property
+    def binance_ed25519(self) -> Ed25519Key:
+        """The Ed25519 key: `api_key`, `private_key` (PEM). Needs the extra `binance`, as the next one."""
+        return self.binance_keys.ed25519
+
+    @property
+    def binance_rsa(self) -> RsaKey:
+        """The RSA key: `api_key`, `private_key` (PEM), made when it is first looked at."""
+        return self.binance_keys.rsa
 
     @property
     def coinbase(self) -> CoinbaseKey:
