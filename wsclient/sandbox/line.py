@@ -179,13 +179,18 @@ class Line:
         connection = self.connection
         if connection.transport.is_closing():
             return
-        connection.transport.write(b"".join(connection.protocol.data_to_send()))
+        self._write()
         self.last_said = connection.loop.time()
         if connection.transport.get_write_buffer_size() > self._max_backlog and not self.ended:
             if self.slow_notice is not None:
                 connection.protocol.send_text(self.slow_notice)
-                connection.transport.write(b"".join(connection.protocol.data_to_send()))
+                self._write()
             self.close(CloseCode.POLICY_VIOLATION, "too slow: too many messages were waiting")
+
+    def _write(self) -> None:
+        """Hand what waits to the socket, if a Close frame of the client hasn't swept it out already."""
+        if data := b"".join(self.connection.protocol.data_to_send()):
+            self.connection.transport.write(data)
 
     def write_raw(self, octets: bytes) -> bool:
         """Put bytes on the socket that no WebSocket library would put there."""
