@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from random import Random
+from typing import Any, Literal
 
 import pytest
 
 from tests.conftest import MakeClient
-from tests.integration.sandbox_peer import USDT, XBT, Peer, member
-from tests.peers import PATIENCE
+from tests.integration import sandbox_peer
+from tests.integration.sandbox_peer import USDT, XBT, member
+from tests.peers import PATIENCE, Peer, PeerServer
 from wsclient import (
     AuthenticationError,
     ClientClosed,
@@ -16,6 +18,7 @@ from wsclient import (
     NotFound,
     NotSent,
     OutcomeUnknown,
+    ProtocolError,
     Reconnect,
     StaleFeed,
     TransportError,
@@ -52,7 +55,7 @@ def listed(exchange: Sandbox) -> list[tuple[int, int, int, int]]:
     return [(order.id, order.quantity, order.price, order.time) for order in orders]
 
 
-def held(account: Peer) -> dict[int, tuple[int, int]]:
+def held(account: sandbox_peer.Peer) -> dict[int, tuple[int, int]]:
     """What an account has, available and reserved, as the exchange says when it is asked."""
     rows = account.done("GetBalances")["balances"]
     return {row["asset"]: (row["balance"], row["reserved_balance"]) for row in rows if row["total_balance"]}
@@ -143,6 +146,43 @@ def test_a_book_is_stale_from_a_loss_until_it_is_whole_again(exchange: Sandbox, 
         assert book.wait(PATIENCE).orders == ()
     assert seen[0]
     assert not seen[-1]
+
+
+@pytest.mark.parametrize("when", ["before", "executed"])
+def test_a_book_whose_first_request_was_lost_with_the_connection_heals_too(
+    exchange: Sandbox, make_client: MakeClient, when: Literal["before", "executed"]
+) -> None:
+    exchange.faults.add(Drop(method="WatchOrders", when=when))
+    client = make_client(exchange.url, err_handler=lambda client, error: None, reconnect=SOON)
+    with member(exchange, 0) as buyer:
+        buyer.place(5000, PRICE)
+        book = client.order_book(XBT, USDT).wait(PATIENCE)
+        assert [tuple(order) for order in book.orders] == listed(exchange)
+
+
+@pytest.mark.parametrize("method", ["GetBalances", "GetOrders"])
+def test_balances_whose_first_request_was_lost_with_the_connection_heal_too(
+    exchange: Sandbox, make_client: MakeClient, method: str
+) -> None:
+    exchange.faults.add(Drop(method=method, when="executed"))
+    client = make_client(exchange.url, err_handler=lambda client, error: None, reconnect=SOON)
+    balances = log_in(client, exchange).balances().wait(PATIENCE)
+    with member(exchange) as account:
+        assert shown(balances) == held(account)
+
+
+def test_without_reconnecting_a_lost_book_has_failed_until_it_is_asked_for(
+    exchange: Sandbox, make_client: MakeClient
+) -> None:
+    client = make_client(exchange.url, err_handler=lambda client, error: None, reconnect=None)
+    book = client.order_book(XBT, USDT).wait(PATIENCE)
+    cut(client, exchange)
+    with pytest.raises(TransportError):
+        book.wait(PATIENCE)
+    exchange.faults.add(Drop(method="WatchOrders", when="executed"))
+    with pytest.raises(TransportError):
+        client.order_book(XBT, USDT).wait(PATIENCE)
+    assert client.order_book(XBT, USDT).wait(PATIENCE) is book
 
 
 def test_a_book_is_shared_and_its_watch_is_not_ended_behind_its_back(
@@ -342,3 +382,75 @@ def test_books_and_balances_are_equal_to_the_exchanges_after_each_of_many_losses
                 book, lambda: not book.stale and [tuple(order) for order in book.orders] == listed(charging)
             )
             eventually(balances, lambda: not balances.stale and shown(balances) == held(me))
+
+
+# -- with a peer that keeps to a script
+
+
+def row(id: int, quantity: int, price: int) -> dict[str, int]:
+    return {"id": id, "quantity": quantity, "price": price, "time": id}
+
+
+def told(kind: str, *order: int) -> dict[str, Any]:
+    return {"notice": kind, **row(*order), "base": XBT, "counter": USDT}
+
+
+def test_what_is_still_told_of_a_renewed_watch_is_not_taken_for_news(make_client: MakeClient) -> None:
+    def script(peer: Peer) -> None:
+        peer.welcome()
+        peer.reply(peer.receive("WatchOrders"), orders=[row(1, 10, 100)])
+        ending = peer.receive("WatchOrders")
+        assert ending["watch"] is False
+        peer.send_text(told("OrderOpened", 2, 20, 100))  # and closed again before the watch begins anew
+        peer.reply(ending)
+        beginning = peer.receive("WatchOrders")
+        assert beginning["watch"] is True
+        peer.send_text(told("OrderOpened", 3, 30, 100))
+        peer.reply(beginning, orders=[])
+        peer.wait_for_close()
+
+    with PeerServer(script) as server:
+        client = make_client(server.url, err_handler=lambda client, error: None)
+        book = client.order_book(XBT, USDT, stale_after=0.1)
+        eventually(book, lambda: not book.stale and [order.id for order in book.orders] == [3])
+        client.stop()
+
+
+def test_a_book_of_which_all_that_was_told_has_gone_asks_for_more(make_client: MakeClient) -> None:
+    def script(peer: Peer) -> None:
+        peer.welcome()
+        peer.reply(peer.receive("WatchOrders"), orders=[row(id, 10, 100) for id in range(1, 1001)])
+        for id in range(1, 1001):
+            peer.send_text(told("OrderClosed", id, 10, 100))
+        peer.reply(peer.receive("WatchOrders"))
+        peer.reply(peer.receive("WatchOrders"), orders=[row(2000, 10, 90)])
+        peer.wait_for_close()
+
+    with PeerServer(script) as server:
+        client = make_client(server.url)
+        book = client.order_book(XBT, USDT)
+        eventually(book, lambda: [order.id for order in book.orders] == [2000])
+        assert not book.stale
+        client.stop()
+
+
+def test_a_notice_that_makes_no_sense_costs_the_connection_and_the_book_heals(make_client: MakeClient) -> None:
+    told_errors: list[Exception] = []
+
+    def script(peer: Peer) -> None:
+        peer.welcome()
+        peer.reply(peer.receive("WatchOrders"), orders=[])
+        if not peer.number:
+            peer.send_text({**told("OrderOpened", 1, 10, 100), "price": "100"})
+        else:
+            peer.send_text(told("OrderOpened", 1, 10, 100))
+        peer.wait_for_close()
+
+    with PeerServer(script) as server:
+        client = make_client(
+            server.url, err_handler=lambda client, error: told_errors.append(error), reconnect=SOON
+        )
+        book = client.order_book(XBT, USDT)
+        eventually(book, lambda: not book.stale and len(book) == 1)
+        client.stop()
+    assert [type(error) for error in told_errors] == [ProtocolError]

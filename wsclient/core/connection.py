@@ -154,7 +154,7 @@ class Connection(Generic[C]):
         try:
             reply.on_answer = on_answer
             if watch is not None and watch.listener is not None:
-                reply.on_sending = watch.listener.asked
+                reply.on_sending = watch.sending
                 reply.on_answer = lambda message: self._began(watch, message)
             text: bytes | Callable[[], bytes]
             if late:

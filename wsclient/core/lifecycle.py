@@ -379,6 +379,8 @@ class Lifecycle(Generic[C]):
         session.ended()
         if self._backoff is None:
             self.watches.refused([watch.key for watch in self.watches.kept()], cause)
+        else:
+            self.watches.keep_sent()
         self.watches.lost()
         hurt = session.login.lost(cause)
         lost = self.calls.lost(session)

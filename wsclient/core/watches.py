@@ -45,8 +45,15 @@ class Watch:
     key: Key
     stale_after: float | None = None
     listener: Listener | None = None
+    sent: bool = False  # a listener's request may have left
     heard: float = 0.0  # when the last message of it came; the event thread's
     renewing: bool = False  # it was stale and is asked for again; the event thread's
+
+    def sending(self) -> None:
+        """The request of its listener is about to go out."""
+        self.sent = True
+        if self.listener is not None:
+            self.listener.asked()
 
 
 class Watches:
@@ -74,11 +81,12 @@ class Watches:
             self._look()
 
     def forget(self, watch: Watch, error: WSClientError) -> None:
-        """The request of a listener failed."""
+        """The request of a listener failed; it is told so, unless it gave up itself or is brought back anyway."""
         with self._lock:
-            if self._asked.get(watch.key) is watch:
-                del self._asked[watch.key]
-                self._look()
+            if self._asked.get(watch.key) is not watch:
+                return
+            del self._asked[watch.key]
+            self._look()
         if watch.listener is not None:
             watch.listener.failed(error)
 
@@ -197,6 +205,13 @@ class Watches:
                 watch.renewing = True
                 stale.append(watch)
         return stale
+
+    def keep_sent(self) -> None:
+        """The connection ended, and took listeners' requests with it: they are brought back like the others."""
+        with self._lock:
+            for key, watch in [*self._asked.items()]:
+                if watch.sent:
+                    self._kept[key] = self._asked.pop(key)
 
     def lost(self) -> None:
         """The connection ended: nothing that is known can be relied on."""
