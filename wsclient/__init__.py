@@ -17,6 +17,8 @@ from .version import __version__
 if TYPE_CHECKING:
     from .coinflex.amounts import from_wire, to_wire
     from .coinflex.assets import Assets
+    from .coinflex.balances import Balances
+    from .coinflex.book import OrderBook
     from .coinflex.client import WSClient
     from .coinflex.limits import RateLimit
     from .core.connection import State
@@ -54,6 +56,7 @@ __all__ = [
     "Assets",
     "AuthenticationError",
     "BadRequest",
+    "Balances",
     "ClientClosed",
     "CommandError",
     "Conflict",
@@ -64,6 +67,7 @@ __all__ = [
     "NotAuthorized",
     "NotFound",
     "NotSent",
+    "OrderBook",
     "OutcomeUnknown",
     "ProtocolError",
     "RateLimit",
@@ -89,7 +93,9 @@ __all__ = [
 
 _HOMES = {
     "Assets": ".coinflex.assets",
+    "Balances": ".coinflex.balances",
     "Limit": ".core.pacing",
+    "OrderBook": ".coinflex.book",
     "RateLimit": ".coinflex.limits",
     "Reconnect": ".core.reconnect",
     "Reply": ".core.reply",

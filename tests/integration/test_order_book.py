@@ -197,6 +197,26 @@ def test_a_book_is_shared_and_its_watch_is_not_ended_behind_its_back(
     assert len(exchange.ledger.executed("WatchOrders")) == 2
 
 
+def test_threads_that_ask_at_once_share_one_book_and_one_watch(exchange: Sandbox, make_client: MakeClient) -> None:
+    client = log_in(make_client(exchange.url), exchange)
+    start = threading.Barrier(8)
+    got: list[tuple[OrderBook, Balances]] = []
+
+    def ask() -> None:
+        start.wait(PATIENCE)
+        got.append((client.order_book(XBT, USDT).wait(PATIENCE), client.balances().wait(PATIENCE)))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert len(got) == 8
+    assert all(pair == got[0] for pair in got)
+    for method in ("WatchOrders", "GetBalances", "GetOrders"):
+        assert len(exchange.ledger.executed(method)) == 1
+
+
 def test_a_closed_book_ends_its_watch_and_a_new_one_begins_its_own(
     exchange: Sandbox, make_client: MakeClient
 ) -> None:

@@ -1,12 +1,13 @@
 """CoinFLEX's messages as the core reads and writes them."""
 
 import base64
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
 
 from wsclient import errors
-from wsclient.coinflex.dialect import CoinFLEX
+from wsclient.coinflex.dialect import BALANCES, OWN_ORDERS, CoinFLEX, orders_of
 from wsclient.coinflex.signing import Credentials
 from wsclient.core.dialect import Answer, Examined, Greeting
 
@@ -123,3 +124,34 @@ def test_the_login_has_the_protocols_fields_and_its_refusal_none_of_the_secrets(
     assert isinstance(refused.__cause__, errors.NotAuthorized)
     assert refused.__cause__.request == {"method": "Authenticate", "user_id": 7}
     assert "cookie" not in repr((refused, refused.__cause__, refused.__cause__.args))
+
+
+@pytest.mark.parametrize(
+    ("notice", "keys"),
+    [
+        ({"notice": "BalanceChanged", "asset": 1}, [BALANCES]),
+        ({"notice": "OrderOpened", "base": 1, "counter": 2}, [orders_of(1, 2)]),
+        ({"notice": "OrderOpened", "base": 1, "counter": 2, "tonce": None}, [orders_of(1, 2), OWN_ORDERS]),
+        ({"notice": "OrdersMatched", "base": 1, "counter": 2, "ask_tonce": 7}, [orders_of(1, 2), OWN_ORDERS]),
+        ({"notice": "TickerChanged", "base": 1, "counter": 2}, [("WatchTicker", 1, 2)]),
+        ({"notice": "Welcome"}, []),
+        ({"error_code": 0}, []),
+    ],
+)
+def test_a_notice_belongs_to_its_market_and_to_the_account_whose_order_it_is_about(
+    notice: dict[str, Any], keys: list[Hashable]
+) -> None:
+    assert list(dialect.watched(notice)) == keys
+
+
+def test_what_an_account_watches_begins_with_a_query_and_needs_no_end() -> None:
+    begun = dialect.subscriptions([BALANCES, OWN_ORDERS, orders_of(1, 2)])
+    assert [subscription.request["method"] for subscription in begun] == [
+        "GetBalances",
+        "GetOrders",
+        "WatchOrders",
+    ]
+    assert dialect.unsubscriptions([BALANCES, OWN_ORDERS]) == []
+    assert dialect.unsubscriptions([orders_of(1, 2)]) == [
+        {"method": "WatchOrders", "base": 1, "counter": 2, "watch": False}
+    ]
