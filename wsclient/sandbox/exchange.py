@@ -285,6 +285,11 @@ class Sandbox:
         finally:
             for timer in timers:
                 timer.cancel()
+            # What is just being accepted when asyncio's server closes fails half-way, and leaves its socket to the
+            # garbage collector: so nothing more is accepted, and what was gets the two rounds that it takes.
+            loop.remove_reader(sock)
+            for _ in range(3):
+                await asyncio.sleep(0)
             try:
                 await self._server.stop()
             finally:
