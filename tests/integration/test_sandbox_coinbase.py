@@ -1,10 +1,15 @@
 """The sandbox's Coinbase feed over real sockets, seen by the `websockets` package."""
 
+import json
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -398,3 +403,22 @@ def test_many_sessions_come_and_go_while_orders_are_placed(exchange: Sandbox) ->
         seen = list(visitors.map(visit, range(4)))
     assert sum(seen) > 0, "they were there at the same time"
     assert get(exchange, f"/products/{PRODUCT}/book")[1]["bids"] == []
+
+
+def test_the_command_line_tells_where_the_feed_is_and_the_demo_users_key() -> None:
+    arguments = [sys.executable, "-m", "wsclient.sandbox", "--port", "0", "--seed", "3", "--venues"]
+    demo = Sandbox(seed=3, traders=0).users[0].coinbase
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        lines = []
+        while not lines or not lines[-1].startswith("Ctrl-C"):
+            lines.append(process.stdout.readline())
+            assert lines[-1], "it has ended"
+        url = next(word for word in "".join(lines).split() if "/coinbase" in word).rstrip(",")
+        with connect(url) as websocket:
+            websocket.send(json.dumps({"type": "subscribe", "channels": ["status"]}))
+            assert json.loads(websocket.recv(timeout=5))["type"] == "subscriptions"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+    for text in (demo.key, demo.secret, demo.passphrase):
+        assert any(text in line for line in lines)

@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
     """The options, with their help."""
     options = argparse.ArgumentParser(
         prog="python -m wsclient.sandbox",
-        description="Serve a whole exchange on this machine: CoinFLEX's protocol, play money, moving markets.",
+        description="Serve a whole exchange on this machine: play money, moving markets, real protocols.",
         epilog="Ctrl-C or SIGTERM ends it. Users, prices and everything else but nonces come from the seed.",
     )
     options.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -54,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="drop connections without traffic for so long, 0 for never (default: %(default)g)",
     )
+    options.add_argument(
+        "--venues", action="store_true", help="print the addresses and keys for other venues' protocols, too"
+    )
     options.add_argument("--certfile", help="certificate chain (PEM): serve TLS")
     options.add_argument("--keyfile", help="private key (PEM), if it isn't in the certificate's file")
     return options
@@ -86,12 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{parser().prog}: {_sentence(error)}", file=sys.stderr)
         return 1
     with sandbox:
-        print(_introduction(sandbox), flush=True)
+        print(_introduction(sandbox, venues=options.venues), flush=True)
         ended.get()
     return 0
 
 
-def _introduction(sandbox: Sandbox) -> str:
+def _introduction(sandbox: Sandbox, *, venues: bool) -> str:
     demo = sandbox.users[0]
     insecure = "-k " if sandbox.url.startswith("wss:") else ""
     login = f"-i {demo.id} -c {shlex.quote(demo.cookie)} -p {shlex.quote(demo.passphrase)}"
@@ -101,9 +104,21 @@ def _introduction(sandbox: Sandbox) -> str:
             f"  id          {demo.id}",
             f"  cookie      {demo.cookie}",
             f"  passphrase  {demo.passphrase}",
+            *(_other_venues(sandbox) if venues else ()),
             f"Try: python clientExample.py {insecure}{login} {sandbox.url} GetBalances",
             "Ctrl-C ends it.",
         )
+    )
+
+
+def _other_venues(sandbox: Sandbox) -> tuple[str, ...]:
+    """Where the same exchange is found in other venues' dialects, and what the demo user signs with there."""
+    key = sandbox.users[0].coinbase
+    return (
+        f"Coinbase's feed is at {sandbox.coinbase_url}, its pages are at {sandbox.coinbase_rest_url}/products",
+        f"  key         {key.key}",
+        f"  secret      {key.secret}",
+        f"  passphrase  {key.passphrase}",
     )
 
 

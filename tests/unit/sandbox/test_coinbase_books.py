@@ -143,3 +143,23 @@ def test_commands_told_of_together_are_told_as_well_as_one_by_one() -> None:
             rebuilt.command(random)
         rebuilt.publish()
         rebuilt.agree()
+
+
+def test_a_bid_that_cannot_pay_its_fee_is_done_before_the_ask_that_met_it_opens() -> None:
+    rebuilt = Rebuilt(Fees(300_000, 0, 99))
+    for user in rebuilt.users:
+        rebuilt.engine.cancel_all(user)
+    rebuilt.publish()
+    unit = 10**-8
+    rebuilt.place(2, "BTC-USD", unit, 900_000)
+    rebuilt.place(3, "BTC-USD", -unit, 900_000)
+    told = [read(text) for text, _ in rebuilt.venue.notices(rebuilt.engine.take_events())]
+    told = [message for message in told if message["type"] != "l2update"]
+    assert [(message["type"], message["side"]) for message in told] == [
+        ("received", "buy"),
+        ("open", "buy"),
+        ("received", "sell"),
+        ("done", "buy"),
+        ("open", "sell"),
+    ]
+    assert told[3]["reason"] == "canceled"
