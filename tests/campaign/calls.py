@@ -18,6 +18,8 @@ from wsclient import (
     Reply,
     WSClient,
 )
+from wsclient.coinflex.balances import Balances
+from wsclient.coinflex.book import OrderBook
 
 
 class Kind(Enum):
@@ -52,6 +54,7 @@ class Account:
     own_tonces: the campaign numbers the orders; else the client does
     resubmits: the client settles orders of unknown outcome by itself
     watched: the watches that it was told to have
+    books, balances: what it keeps up to date; only those that let the client give the tags do
     """
 
     number: int
@@ -62,6 +65,8 @@ class Account:
     resubmits: bool
     tonces: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     watched: set[tuple[int, int]] = field(default_factory=set)
+    books: dict[tuple[int, int], OrderBook] = field(default_factory=dict)
+    balances: Balances | None = None
 
 
 @dataclass(slots=True, eq=False)

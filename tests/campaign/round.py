@@ -8,15 +8,20 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, Final
 
 from tests.campaign.audit import Violation, audit, sessions_lost, unknown_orders
+from tests.campaign.books import Samples, digest, wait_until
 from tests.campaign.calls import Account, Journal, Kind
 from tests.campaign.traders import PATIENCE, Desk, Trader
-from tests.campaign.watch import open_sockets, stacks, threads_left, watched_log
+from tests.campaign.watch import describe_socket, open_sockets, stacks, threads_left, watched_log
 from wsclient import ProtocolError, Reconnect, State, WSClient, WSClientError
+from wsclient.coinflex.book import OrderBook
 from wsclient.sandbox import Sandbox
+from wsclient.sandbox.answers import Order
+from wsclient.sandbox.engine import Engine
 from wsclient.sandbox.faults import CutFrame, Delay, Drop, Refuse, Reorder
 from wsclient.sandbox.ledger import Faulted, Ledger, Struck
 from wsclient.sandbox.wirefaults import Storm
@@ -62,9 +67,11 @@ class Round:
         self._numbers = itertools.count(1)
         self._tags = itertools.count(1 << 40)
         self._journal = Journal()
+        self._samples = Samples()
         self._accounts: list[Account] = []
         self._lock = threading.Lock()  # guards what follows
         self._report = Report(seed)
+        self._accusations: list[tuple[int, str]] = []
 
     def run(self) -> Report:
         """Trade through the storm, wait for the calm, and compare."""
@@ -82,7 +89,7 @@ class Round:
         if left := threads_left():
             self._violate("an event thread was left over", f"{left}\n{stacks()}")
         if left := sorted(open_sockets() - sockets):
-            self._violate("a socket was left over", f"{left}")
+            self._violate("a socket was left over", f"{[describe_socket(name) for name in left]}")
         self._compare()
         self._report.seconds = time.monotonic() - began
         return self._report
@@ -96,6 +103,7 @@ class Round:
             Trader(
                 desk,
                 self._journal,
+                self._samples,
                 self._tags,
                 f"trader {self._seed} {number}",
                 self._over,
@@ -187,7 +195,7 @@ class Round:
             self._report.figures[f"handled {type(error).__name__}"] += 1
             number = next(account.number for account in self._accounts if account.client is client)
         if isinstance(error, ProtocolError):
-            self._violate("the exchange was said to break its protocol", f"client {number}: {error}")
+            self._accusations.append((number, str(error)))
         if not isinstance(error, WSClientError):
             self._violate("an error handler was told what is of no tree", repr(error))
 
@@ -202,9 +210,11 @@ class Round:
                 except TimeoutError:
                     self._violate("an outcome never came", f"{call}\n{stacks()}")
                     break
-        for account in self._accounts:
-            if account.client.state is not State.STOPPED:
-                self._settle(account)
+        living = [account for account in self._accounts if account.client.state is not State.STOPPED]
+        for account in living:
+            self._settle(account)
+        for account in living:  # nothing changes any more
+            self._compare_state(account)
         ledger = self._exchange.ledger
         lost = sessions_lost(self._journal.calls, ledger.entries())
         try:
@@ -234,6 +244,37 @@ class Round:
             self._violate(violation.rule, violation.detail)
         if not self._watches(user, account.watched):
             self._violate("a watch was not restored", f"client {account.number}: {account.watched}")
+
+    def _compare_state(self, account: Account) -> None:
+        """Look whether a client's books and balances have become what the exchange has."""
+        for (base, counter), book in account.books.items():
+            orders = self._exchange.run(partial(_book, base, counter))
+            theirs = digest((order.id, order.quantity, order.price) for order in orders)
+
+            def equal(book: OrderBook = book, theirs: int = theirs) -> bool:
+                ours = digest((order.id, order.quantity, order.price) for order in book.orders)
+                return not book.stale and ours == theirs
+
+            account.client.order_book(base, counter)  # again, if it gave up
+            if not wait_until(book, equal, PATIENCE):
+                detail = (
+                    f"client {account.number}: {book!r} ({book.failure!r}), the exchange has {len(orders)} orders"
+                )
+                self._violate("a book isn't equal to the exchange's in the end", detail)
+        balances = account.balances
+        if balances is not None:
+            theirs_ = {
+                row["asset"]: (row["balance"], row["reserved_balance"])
+                for row in account.client.GetBalances().result(PATIENCE)["balances"]
+            }
+            account.client.balances()
+            if not wait_until(
+                balances, lambda: not balances.stale and dict(balances.snapshot()) == theirs_, PATIENCE
+            ):
+                detail = (
+                    f"client {account.number}: {balances!r} ({balances.failure!r}), the exchange has {theirs_}"
+                )
+                self._violate("balances aren't equal to the exchange's in the end", detail)
 
     def _watches(self, user: int, watched: set[tuple[int, int]]) -> bool:
         """Whether a user's only open connection has all its watches; it may be about to get them."""
@@ -267,14 +308,25 @@ class Round:
         figures["clients"] = len(self._accounts)
         figures["connections"] = len(self._exchange.ledger.connections)
         entries = self._exchange.ledger.entries()
-        for violation in audit(self._journal.calls, entries):
+        figures["books looked at"] = self._samples.count
+        figures["books lost"] = self._samples.losses
+        events = self._exchange.ledger.events()
+        for violation in itertools.chain(audit(self._journal.calls, entries), self._samples.check(events)):
             self._violate(violation.rule, violation.detail)
+        for number, text in self._accusations:
+            about = [str(c) for c in self._journal.calls if c.account.number == number and f"tag {c.tag}:" in text]
+            self._violate("the exchange was said to break its protocol", f"client {number}: {text}; {about}")
         for trouble in self._exchange.ledger.troubles:
-            self._violate("the exchange met an exception", repr(trouble.error))
+            told = "".join(traceback.format_exception(trouble.error))
+            self._violate("the exchange met an exception", told)
 
     def _violate(self, rule: str, detail: str) -> None:
         with self._lock:
             self._report.violations.append(str(Violation(rule, detail)))
+
+
+def _book(base: int, counter: int, engine: Engine) -> list[Order]:
+    return engine.book(base, counter, None)
 
 
 def play(seed: str, kills: int) -> Report:

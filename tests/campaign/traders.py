@@ -6,8 +6,9 @@ from concurrent.futures import CancelledError
 from random import Random
 from typing import Any, Final
 
+from tests.campaign.books import Samples
 from tests.campaign.calls import Account, Call, Journal, Kind
-from wsclient import Conflict
+from wsclient import AuthenticationError, ClientClosed, Conflict, TransportError
 from wsclient.coinflex.assets import Assets
 
 MARKETS: Final = (
@@ -49,6 +50,7 @@ class Trader:
         self,
         desk: Desk,
         journal: Journal,
+        samples: Samples,
         tags: Iterator[int],
         seed: str,
         over: Callable[[], bool],
@@ -57,6 +59,7 @@ class Trader:
     ) -> None:
         self._desk = desk
         self._journal = journal
+        self._samples = samples
         self._tags = tags
         self._random = Random(seed)
         self._over = over
@@ -76,6 +79,8 @@ class Trader:
             chance = random.random()
             if account.own_tags and len(account.watched) < len(MARKETS):
                 self._watch(account)
+            elif not account.own_tags and account.balances is None:
+                self._follow(account)
             elif chance < 0.5:
                 self._wait(self._send(account))
             elif chance < 0.6 and account.own_tags:
@@ -98,6 +103,18 @@ class Trader:
         kind, answer = self._journal.ask(account, "WatchTicker", **fields).outcome()
         if kind is Kind.DONE or isinstance(answer, Conflict):
             account.watched.add((base, counter))
+
+    def _follow(self, account: Account) -> None:
+        """Begin to keep books and balances up to date; what fails is tried again."""
+        try:
+            for base, counter, _ in MARKETS:
+                book = account.client.order_book(base, counter)
+                if (base, counter) not in account.books:
+                    account.books[base, counter] = book
+                    book.on_change(self._samples.look)
+            account.balances = account.client.balances()
+        except (TransportError, AuthenticationError, ClientClosed):
+            pass
 
     # ------------------------------------------------------------ deciding
 

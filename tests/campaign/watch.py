@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 def stacks() -> str:
@@ -70,3 +71,13 @@ def open_sockets() -> set[str]:
         if target.startswith("socket:"):
             found.add(target)
     return found
+
+
+def describe_socket(name: str) -> str:
+    """A TCP socket's addresses (in hexadecimal) and state, for whoever wonders whose it was."""
+    inode = name.partition("[")[2].rstrip("]")
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[9] == inode:
+            return f"{name} {fields[1]} to {fields[2]}, state {fields[3]}"
+    return f"{name}, which is no TCP socket that has an address"
