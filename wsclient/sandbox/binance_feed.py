@@ -20,7 +20,7 @@ from wsclient.sandbox.binance_statistics import (
 )
 from wsclient.sandbox.binance_streams import WINDOWS, Hub, Stream, parse_stream
 from wsclient.sandbox.binance_symbols import ZERO, Symbol, Symbols
-from wsclient.sandbox.binance_tape import Candle, Tape, Trade
+from wsclient.sandbox.binance_tape import Candle, Tape, Trade, interval_start
 from wsclient.sandbox.engine import Engine
 from wsclient.sandbox.events import (
     Event,
@@ -32,6 +32,8 @@ from wsclient.sandbox.events import (
 )
 from wsclient.sandbox.venue import Say
 
+Level = tuple[bool, int]
+"""Whether it is of the bids, and its price."""
 Producer = Callable[[int], Iterator[Any]]
 FIRST_UPDATE: Final = 1000
 """The update id of every book before anything happens: not 0, since books begin with orders."""
@@ -58,6 +60,9 @@ class Market:
     aggregate: _Aggregate | None = None
     best: Any = None
     """The best prices that were told last."""
+    depths: dict[str, "_Differences"] = field(default_factory=dict)
+    places: dict[int, Level] = field(default_factory=dict)
+    """While somebody listens to changes of the book: where each open order stands."""
 
 
 class Feed:
@@ -88,7 +93,7 @@ class Feed:
         producers = self._producers.setdefault(stream.period, {})
         self._due.setdefault(stream.period, self._next(stream.period, self._clock()))
         if stream.kind != "depth" or name not in producers:
-            producer = self._producer(stream)
+            producer = self._producer(name, stream)
             if producer is not None:
                 producers[name] = producer
 
@@ -96,6 +101,8 @@ class Feed:
         """Nobody listens to a stream any more."""
         stream = parse_stream(name)
         if stream is not None and stream.period in self._producers:
+            if stream.symbol in self.markets:
+                self.markets[stream.symbol].depths.pop(name, None)
             producers = self._producers[stream.period]
             producers.pop(name, None)
             if not producers:
@@ -108,13 +115,10 @@ class Feed:
         match event:
             case OrdersMatched():
                 market = self._by_pair[event.base, event.counter]
-                market.update_id += 1
-                self._touched[market.symbol.name] = market
+                self._touch(market, event)
                 yield from self._traded(market, event)
             case OrderOpened() | OrderModified() | OrderClosed():
-                market = self._by_pair[event.base, event.counter]
-                market.update_id += 1
-                self._touched[market.symbol.name] = market
+                self._touch(self._by_pair[event.base, event.counter], event)
             case TradeVolumeChanged():  # a command is over
                 yield from self._aggregated()
 
@@ -129,6 +133,24 @@ class Feed:
                     market.best = bids, asks
                     yield from self._hub.tell(stream, self._best(market, (bids, asks)))
         self._touched.clear()
+
+    def _touch(self, market: Market, event: OrderOpened | OrderModified | OrdersMatched | OrderClosed) -> None:
+        """Count a change of a book, and note which levels it has changed."""
+        market.update_id += 1
+        self._touched[market.symbol.name] = market
+        if not market.depths:
+            return
+        touched = set()
+        if isinstance(event, OrdersMatched):
+            touched.add((event.taker_side == "ask", event.price))
+        else:
+            if (place := market.places.pop(event.id, None)) is not None:
+                touched.add(place)
+            if not isinstance(event, OrderClosed):
+                place = market.places[event.id] = event.quantity > 0, event.price
+                touched.add(place)
+        for depth in market.depths.values():
+            depth.touched |= touched
 
     def trade_number(self, event: OrdersMatched) -> int:
         """The number of a match that was absorbed last."""
@@ -233,7 +255,7 @@ class Feed:
             "asks": _level_texts(market.symbol, asks),
         }
 
-    def _producer(self, stream: Stream) -> Producer | None:
+    def _producer(self, name: str, stream: Stream) -> Producer | None:
         if stream.symbol is None:
             return self._all(stream)
         market = self.markets.get(stream.symbol)
@@ -241,11 +263,15 @@ class Feed:
             return None
         match stream.kind:
             case "depth":
-                return _Differences(self._engine, market).due
+                if not market.depths:
+                    orders = self._engine.book(*market.symbol.pair, None)
+                    market.places = {order.id: (order.quantity > 0, order.price) for order in orders}
+                depth = market.depths[name] = _Differences(self._engine, market)
+                return depth.due
             case "partial":
                 return lambda now: iter((self.depth(market, stream.levels),))
             case "kline":
-                return _Klines(market, stream.interval, stream.offset).due
+                return _Klines(market, stream.interval, stream.offset, self._clock()).due
         return _changes(market, self._statistics(stream, market), self._engine)
 
     def _statistics(self, stream: Stream, market: Market) -> Callable[[int], dict[str, Any] | None]:
@@ -294,61 +320,57 @@ def _changes(market: Market, statistics: Callable[[int], dict[str, Any] | None],
 class _Klines:
     """One stream of candles: the present one when it has changed, and each for the last time when it is over."""
 
-    def __init__(self, market: Market, interval: str, offset: int) -> None:
+    def __init__(self, market: Market, interval: str, offset: int, now: int) -> None:
         self._market = market
         self._interval = interval
         self._offset = offset
-        self._current: Candle | None = None
+        self._start = interval_start(interval, now, offset)
+        self._told: Candle | None = None
 
     def due(self, now: int) -> Iterator[dict[str, Any]]:
         symbol, tape = self._market.symbol, self._market.tape
         candle = tape.candle(self._interval, now, self._offset)
         if candle is None:
             return
-        current = self._current
-        if current is not None and current.start != candle.start:
+        if candle.start != self._start:
             # trades may have come between the last message and the end
-            final = tape.candle(self._interval, current.start, self._offset) or current
-            yield kline(symbol, self._interval, final, now, closed=True)
-        if candle != current:
-            self._current = candle
+            final = tape.candle(self._interval, self._start, self._offset)
+            self._start = candle.start
+            if final is not None:
+                yield kline(symbol, self._interval, final, now, closed=True)
+        if candle != self._told:
+            self._told = candle
             yield kline(symbol, self._interval, candle, now, closed=False)
 
 
 class _Differences:
-    """One stream of a book's changes: what differs from the last message, under all update ids since then."""
+    """One stream of a book's changes: every level that was touched since the last message, as it is now.
+
+    That a level is now as it was isn't enough to leave it out: a snapshot may have been taken in between.
+    """
 
     def __init__(self, engine: Engine, market: Market) -> None:
         self._engine = engine
         self._market = market
         self._told = market.update_id
-        self._levels = self._look()
-
-    def _look(self) -> tuple[dict[int, int], dict[int, int]]:
-        bids, asks = self._engine.levels(*self._market.symbol.pair)
-        return dict(bids), dict(asks)
+        self.touched: set[Level] = set()
 
     def due(self, now: int) -> Iterator[dict[str, Any]]:
         market = self._market
         if market.update_id == self._told:
             return
-        old, new = self._levels, self._look()
-        first, self._told, self._levels = self._told + 1, market.update_id, new
-        bids, asks = (_differences(*sides) for sides in zip(old, new, strict=True))
+        bids, asks = (dict(side) for side in self._engine.levels(*market.symbol.pair))
+        touched, self.touched = sorted(self.touched), set()
+        first, self._told = self._told + 1, market.update_id
         yield {
             "e": "depthUpdate",
             "E": now // 1000,
             "s": market.symbol.name,
             "U": first,
             "u": market.update_id,
-            "b": _level_texts(market.symbol, bids),
-            "a": _level_texts(market.symbol, asks),
+            "b": _level_texts(market.symbol, [(p, bids.get(p, 0)) for bid, p in reversed(touched) if bid]),
+            "a": _level_texts(market.symbol, [(p, asks.get(p, 0)) for bid, p in touched if not bid]),
         }
-
-
-def _differences(old: dict[int, int], new: dict[int, int]) -> list[tuple[int, int]]:
-    changed = [(price, quantity) for price, quantity in new.items() if old.get(price) != quantity]
-    return changed + [(price, 0) for price in old if price not in new]
 
 
 def _level_texts(symbol: Symbol, levels: list[tuple[int, int]]) -> list[list[str]]:
