@@ -410,7 +410,7 @@ def test_the_command_line_tells_where_the_feed_is_and_the_demo_users_key() -> No
     demo = Sandbox(seed=3, traders=0).users[0].coinbase
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
         assert process.stdout is not None
-        lines = []
+        lines: list[str] = []
         while not lines or not lines[-1].startswith("Ctrl-C"):
             lines.append(process.stdout.readline())
             assert lines[-1], "it has ended"

@@ -3,6 +3,7 @@
 Importing this starts nothing; it needs the `websockets` package (the extra `sandbox`).
 """
 
+from wsclient.sandbox.coinbase_settings import CoinbaseSettings
 from wsclient.sandbox.exchange import Sandbox
 
-__all__ = ["Sandbox"]
+__all__ = ["CoinbaseSettings", "Sandbox"]
