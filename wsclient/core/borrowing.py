@@ -85,18 +85,17 @@ class Borrowing:
         transport, turns, inbox = self._transport, self._turns, self._turns.inbox
         until = None if timeout is None else self._clock() + timeout
         holding = False  # something that isn't handed on yet
-        received: bytes | None = b""
         try:
-            while not (reply.done() or inbox) and (until is None or self._clock() < until or not received):
-                holding = True
-                received = transport.receive()  # first, since a quick reply is there by now
-                if received is None:
-                    holding = False
+            while not (reply.done() or inbox):
+                if not transport.more:
+                    # slept for first: even a quick reply is seldom there yet, and asking in vain costs more
                     if not turns.await_data(None if until is None else until - self._clock()):
                         return
                     if turns.borrower is not me:  # a signal's handler has stopped the client meanwhile
                         return
-                elif received:
+                holding = True
+                received = transport.receive()
+                if received:
                     self._keepalive.heard(self._clock())
                     events = self._reader.feed(received)
                     self._transport.traffic.bytes_in += len(received)
@@ -105,7 +104,7 @@ class Borrowing:
                     if rest:
                         inbox.append(rest)
                         return  # the event thread may have taken it by now, and goes on from here
-                else:
+                elif received is not None:
                     inbox.append(received)
                     return
                 holding = False

@@ -78,8 +78,9 @@ def completer(
     request = reply.request
 
     def text() -> bytes:
-        reply.request = dialect.completed(request, credentials())
-        return encoded(reply.request)
+        known = credentials()
+        reply.request = dialect.completed(request, known)
+        return encoded(dialect.signed(reply.request, known))
 
     return text
 
@@ -91,6 +92,6 @@ def settle(reply: Reply[Any], answer: Answer, message: Message, dialect: Dialect
             if reply.on_answer is not None:
                 reply.on_answer(message)
         finally:
-            succeed(reply, message)
+            succeed(reply, dialect.result(message))
     else:
         fail(reply, dialect.refusal(message, reply.request))

@@ -81,6 +81,7 @@ class Connection(Generic[C]):
         self._clock = clock
         self._meter = Meter(dialect, limits, limits_wait, clock)
         self._caller: Caller[C]
+        self._queued = handler_queue is not None
         if handler_queue is None:
             self._caller = Caller(client, handlers)
         else:
@@ -152,7 +153,8 @@ class Connection(Generic[C]):
         on_answer = self._on_watch(request, stale_after) if watching and watch is None else None
         reply = self._calls.add(request, tag)
         try:
-            reply.on_answer = on_answer
+            if on_answer is not None:
+                reply.on_answer = on_answer
             if watch is not None and watch.listener is not None:
                 reply.on_sending = watch.sending
                 reply.on_answer = lambda message: self._began(watch, message)
@@ -165,18 +167,20 @@ class Connection(Generic[C]):
             self._calls.drop(reply)
             raise
         self._meter.begin(reply)
-        self._caller.nudge()
+        if self._queued:
+            self._caller.nudge()
         if private and self._life.credentials is None:
             error = AuthenticationError(f"{request.get('method')} is private, and no credentials are set")
             return self._refused(reply, error, reported=False)
         on_event_thread = self.on_event_thread()
-        try:
-            self._meter.pace(reply, waits_until or None, may_wait=not on_event_thread)
-        except NotSent as error:
-            return self._refused(reply, error, reported=False)
-        except BaseException:
-            self._calls.drop(reply)
-            raise
+        if self._meter.paces:
+            try:
+                self._meter.pace(reply, waits_until or None, may_wait=not on_event_thread)
+            except NotSent as error:
+                return self._refused(reply, error, reported=False)
+            except BaseException:
+                self._calls.drop(reply)
+                raise
         if on_event_thread:
             self._life.deferred.add(Deferred(reply, text, private))
             session = self._life.open_session

@@ -5,6 +5,7 @@ from collections.abc import Generator, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import AuthenticationError, CommandError, WSClientError
+from .penalties import Penalties
 
 Message = dict[str, Any]
 """One decoded JSON object."""
@@ -61,11 +62,15 @@ class Dialect(ABC):
     reply_mark: a text without this in it is never a reply, and so needn't be parsed
     greeting_mark: likewise for a greeting; None where the venue has none
     notice_mark: likewise for a notice of something watched
+    frame_costs: what a Ping or Pong of ours takes of which rate limits; None where they aren't counted
+    penalties: what the exchange has said of when to ask again; None where it doesn't
     """
 
     reply_mark: str
     greeting_mark: str | None = None
     notice_mark: str = ""
+    frame_costs: Mapping[str, int] | None = None
+    penalties: Penalties | None = None
 
     @abstractmethod
     def examine(self, request: Message) -> Examined:
@@ -81,6 +86,10 @@ class Dialect(ABC):
         """
         return request
 
+    def signed(self, request: Message, credentials: Any) -> Message:
+        """A `late` request with what goes on the wire and is kept nowhere. Called like `completed`, after it."""
+        return request
+
     @abstractmethod
     def tagged(self, request: Message, tag: int) -> Message:
         """The request with this tag."""
@@ -91,6 +100,10 @@ class Dialect(ABC):
 
         Raises `ProtocolError` for a message that the venue's protocol doesn't allow.
         """
+
+    def result(self, message: Message) -> Any:
+        """What a call is given of an answer that is no refusal."""
+        return message
 
     def costs(self, request: Message) -> Mapping[str, int] | None:
         """What a request takes of which rate limits, by their names; None if it isn't limited."""
@@ -133,12 +146,16 @@ class Dialect(ABC):
         yield {}
 
     @abstractmethod
-    def refusal(self, message: Message, request: Message) -> CommandError:
-        """The error that an answer with `ok=False` stands for."""
+    def refusal(self, message: Message, request: Message) -> WSClientError:
+        """The error that a refusing answer stands for; no `CommandError` where it leaves the outcome open."""
 
     @abstractmethod
     def login(self, credentials: Any, greeting: Greeting | None) -> Message:
         """The request that logs in."""
+
+    def login_goes_on(self, result: Any, credentials: Any) -> Message | None:
+        """The next request of the login, after the last one's result; None if that was all."""
+        return None
 
     @abstractmethod
     def login_refused(self, error: CommandError) -> AuthenticationError:

@@ -121,6 +121,14 @@ class Login:
             self._deadline = self._clock() + self._timeout
         self._send(attempt, greeting)
 
+    def step(self, attempt: Attempt) -> bool:
+        """The login goes on with one more request; False if the attempt has its outcome already."""
+        with self._lock:
+            if self._attempt is not attempt:
+                return False
+            self._deadline = self._clock() + self._timeout
+            return True
+
     def settle(self, attempt: Attempt, error: WSClientError | None) -> bool:
         """Decides the attempt's outcome, but doesn't tell its waiters yet; False if it had one already."""
         with self._lock:

@@ -31,6 +31,8 @@ class Meter:
         self.counter = CallCounter(clock)
         self._dialect = dialect
         self._pacer = None if limits is None else Pacer(limits, clock=clock)
+        self._penalties = dialect.penalties
+        self.paces = limits is not None or dialect.penalties is not None
         self._wait = wait
         self._clock = clock
 
@@ -44,7 +46,7 @@ class Meter:
 
         Raises `TooFast`, `NotSent` when the client is stopped.
         """
-        if self._pacer is None:
+        if self._pacer is None and self._penalties is None:
             return
         costs = self._dialect.costs(reply.request)
         if costs is None:
@@ -54,6 +56,10 @@ class Meter:
         elif self._wait is not None:
             limit = self._clock() + self._wait
             until = limit if until is None else min(until, limit)
+        if self._penalties is not None:
+            self._penalties.sit_out(costs, until)
+        if self._pacer is None:
+            return
         reply.permit = self._pacer.acquire(costs, until)
 
     def count(self, reply: Reply[Any]) -> None:
@@ -61,6 +67,11 @@ class Meter:
         if self._pacer is not None and (costs := self._dialect.costs(reply.request)) is not None:
             reply.permit = self._pacer.force(costs)
             reply.meter = self
+
+    def note_frame(self) -> None:
+        """Counts a Ping or Pong, where the exchange does."""
+        if self._pacer is not None and (costs := self._dialect.frame_costs) is not None:
+            self._pacer.note(costs)
 
     def ended(self, reply: Reply[Any], error: BaseException | None) -> None:
         """A call has its outcome, and nobody was told yet."""
@@ -107,6 +118,8 @@ class Meter:
     def stop(self) -> None:
         if self._pacer is not None:
             self._pacer.stop()
+        if self._penalties is not None:
+            self._penalties.stop()
 
     def _release(self, reply: Reply[Any], error: BaseException | None) -> None:
         permit, reply.permit = reply.permit, None

@@ -62,25 +62,31 @@ class Reply(Future[T], Generic[T]):
     `dict.setdefault`: either the condition was there, and is notified, or the state was final before it was made.
     """
 
+    # What most Replies never set stands here once for all of them: there are many, and each is to be cheap.
+    _result: Any = None
+    _exception: BaseException | None = None
+    left = False
+    """Whether bytes of it may have left; the transport says so."""
+    carrier: Carrier | None = None
+    """The session that it was given to; guarded by the table of calls."""
+    on_sending: Callable[[], None] | None = None
+    """Told before each time that it goes out."""
+    on_answer: Callable[[Message], None] | None = None
+    """Told of a good answer first, on the event thread."""
+    meter: Observer | None = None
+    began: float | None = None
+    """When the user's call was made, for the meter."""
+    permit: Permit | None = None
+    """Its places under the rate limits, for the meter."""
+
     def __init__(self, request: Message, tag: int, on_event_thread: Callable[[], bool]) -> None:
-        # what Future.__init__ sets, but for the condition
+        # what Future.__init__ sets, but for what `_condition` makes
         self._state = "PENDING"
-        self._result: Any = None
-        self._exception: BaseException | None = None
-        self._waiters: list[Any] = []
-        self._done_callbacks: list[Callable[[Future[T]], object]] = []
         self.request = request
         self.tag = tag
-        self.left = False  # whether bytes of it may have left; the transport says so
         self._gate = threading.Lock()  # held until there is an outcome
         self._gate.acquire()
-        self.carrier: Carrier | None = None  # the session that it was given to; guarded by the table of calls
         self._on_event_thread = on_event_thread
-        self.on_sending: Callable[[], None] | None = None  # told before each time that it goes out
-        self.on_answer: Callable[[Message], None] | None = None  # told of a good answer first, on the event thread
-        self.meter: Observer | None = None
-        self.began: float | None = None  # when the user's call was made, for the meter
-        self.permit: Permit | None = None  # its places under the rate limits, for the meter
 
     if not TYPE_CHECKING:  # for a type checker it is what Future declares
 
@@ -88,6 +94,8 @@ class Reply(Future[T], Generic[T]):
         def _condition(self) -> threading.Condition:
             condition = self.__dict__.get("lazy_condition")
             if condition is None:
+                self.__dict__.setdefault("_waiters", [])  # used with the condition held only
+                self.__dict__.setdefault("_done_callbacks", [])
                 condition = self.__dict__.setdefault("lazy_condition", threading.Condition())
             # once settled, whoever asks finds the state final under any condition; but it must stay the same one,
             # since `wait` and `as_completed` acquire and release it in two steps
@@ -95,6 +103,8 @@ class Reply(Future[T], Generic[T]):
                 with _making_one:
                     condition = self.__dict__["lazy_condition"]
                     if condition is _SETTLED:
+                        self.__dict__.setdefault("_waiters", [])
+                        self.__dict__.setdefault("_done_callbacks", [])
                         condition = self.__dict__["lazy_condition"] = threading.Condition()
             return condition
 

@@ -457,6 +457,8 @@ class Session:
 
     def _transmit(self, opcode: int, payload: bytes) -> None:
         """Sends a control frame without waiting; if it can't be sent, the reader will know why."""
+        if opcode != frames.CLOSE:
+            self._meter.note_frame()
         try:
             self._transport.send(opcode, payload, wait=False)
         except (Gone, OSError):
@@ -487,7 +489,9 @@ class Session:
 
     def _send_login(self, attempt: Attempt, greeting: Greeting | None) -> None:
         self._exposing()
-        request = self._dialect.login(self._credentials(), greeting)
+        self._send_login_step(attempt, self._dialect.login(self._credentials(), greeting))
+
+    def _send_login_step(self, attempt: Attempt, request: Message) -> None:
         reply = self._calls.add(request, None)
         reply.leaving()
         self._meter.count(reply)
@@ -504,6 +508,10 @@ class Session:
             failure = self._dialect.login_refused(error)
         elif isinstance(error, WSClientError):
             failure = login_failed(error)
+        elif (following := self._dialect.login_goes_on(reply.result(), self._credentials())) is not None:
+            if self.login.step(attempt):
+                self._send_login_step(attempt, following)
+            return
         self._login_settled(self, attempt, failure)
 
 
