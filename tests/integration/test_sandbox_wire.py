@@ -141,6 +141,15 @@ def test_attempts_to_connect_are_counted_with_their_times(exchange: Sandbox) -> 
     assert 3 <= exchange.ledger.most_attempts(3600) <= len(exchange.ledger.attempts)
 
 
+def test_all_connections_are_cut_at_once_and_new_ones_are_welcome(exchange: Sandbox) -> None:
+    with member(exchange) as one, guest(exchange) as other:
+        assert exchange.cut_all() >= 2
+        assert one.ended().rcvd is None
+        assert other.ended().rcvd is None
+    with member(exchange) as again:
+        assert again.settled() == []
+
+
 @contextmanager
 def raw(exchange: Sandbox, *, greeted: bool = True) -> Iterator[socket.socket]:
     """A connection whose bytes can be counted, perhaps once its Welcome is there."""

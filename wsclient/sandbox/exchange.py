@@ -223,6 +223,10 @@ class Sandbox:
     ) -> None:
         self.stop()
 
+    def cut_all(self) -> int:
+        """Cut every open connection, without a Close frame, and say how many; anybody may connect again."""
+        return self.run(lambda engine: self._server.cut_all())
+
     def run(self, function: Callable[[Engine], T]) -> T:
         """Call `function(engine)` where the engine lives, tell clients what it caused, and return its value.
 

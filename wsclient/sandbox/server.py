@@ -128,6 +128,13 @@ class SandboxServer:
             # what is left now hasn't finished its TLS handshake, and ends with the loop
             await asyncio.wait([closed], timeout=STOP_GRACE)
 
+    def cut_all(self) -> int:
+        """Cut every open connection, without a Close frame; how many that were."""
+        lines = [line for line in self._lines.values() if not line.ended]
+        for line in lines:
+            line.abort()
+        return len(lines)
+
     # ------------------------------------------------------------ connections
 
     def _arrived(self, connection: WatchedConnection, transport: asyncio.Transport) -> Wire | None:
