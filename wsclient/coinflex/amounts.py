@@ -52,6 +52,8 @@ def from_wire(amount: int) -> Decimal:
 
 def asset_code(asset: int | str) -> int:
     """An asset's code, from the code itself or from a name in `Assets`."""
+    if type(asset) is int:
+        return asset
     if isinstance(asset, str):
         code = Assets.get(asset)
         if code is None:

@@ -253,6 +253,8 @@ def _integer(name: str, value: int | None) -> int | None:
 
 
 def _amount(name: str, value: int | None) -> int | None:
+    if value is None or (type(value) is int and value):
+        return value
     if _integer(name, value) == 0:
         raise InvalidRequest(f"{name} must not be zero")
     return value

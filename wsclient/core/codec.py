@@ -1,15 +1,29 @@
 """JSON, by the standard library or by one that the user brings."""
 
 import json
+import json.encoder
 from collections.abc import Callable
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from ..errors import InvalidRequest
 from .dialect import Message
 
-# json.dumps and json.loads make or look up these anew for each message
-_dumps: Callable[[Message], str] = json.JSONEncoder(allow_nan=False).encode
+
+
+def _encoder() -> Callable[[Message], str]:
+    """As json.dumps, made once. Most messages are small, so that what it does besides writing is most of its time."""
+    encoder = json.JSONEncoder(allow_nan=False)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    # no table of what is being written: what contains itself ends in a RecursionError
+    pieces = make(None, encoder.default, encode_basestring_ascii, None, ": ", ", ", False, False, False)
+    return lambda message: "".join(pieces(message, 0))
+
+
+_dumps = _encoder()
 _decode = json.JSONDecoder().raw_decode
 
 

@@ -68,7 +68,7 @@ def test_a_call_is_counted_by_its_outcome_and_timed_if_it_was_answered() -> None
     now = 100.0
     counter = CallCounter(lambda: now)
     refusal = InsufficientFunds(4, "no funds", {"method": "PlaceOrder"})
-    counter.ended(99.0, None)
+    counter.replied(99.0)
     counter.ended(98.0, refusal)
     for error in (
         NotSent("n"),
@@ -92,7 +92,7 @@ def test_a_call_is_counted_by_its_outcome_and_timed_if_it_was_answered() -> None
 def test_a_snapshot_stays_as_it_is() -> None:
     counter = CallCounter()
     calls, latency = counter.snapshot()
-    counter.ended(0.0, None)
+    counter.replied(0.0)
     assert (calls, latency) == (CallStats(), None)
     with pytest.raises(dataclasses.FrozenInstanceError):
         calls.replied = 5  # type: ignore[misc]
