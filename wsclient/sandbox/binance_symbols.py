@@ -42,7 +42,7 @@ def parse(name: str, value: object) -> int:
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not text:
         raise missing(name)
-    match = _decimal.match(text)
+    match = _decimal.fullmatch(text)
     if match is None:
         raise BinanceError(
             ILLEGAL_CHARACTERS, f"Illegal characters found in parameter '{name}'; legal range is '{DECIMAL}'."

@@ -308,7 +308,7 @@ def _named(params: Params, name: str) -> str | None:
         raise invalid(name)
     if not value:
         raise BinanceError(EMPTY, f"Parameter '{name}' was empty.")
-    if not _client_id.match(value):
+    if not _client_id.fullmatch(value):
         raise BinanceError(
             ILLEGAL_CHARACTERS,
             f"Illegal characters found in parameter '{name}'; legal range is '{CLIENT_ID}'.",

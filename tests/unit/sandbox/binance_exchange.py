@@ -16,7 +16,7 @@ from wsclient.sandbox.venue import HangUp, Ping, Say
 
 XBT, USDT = Assets["XBT"], Assets["USDT"]
 START = 1_600_000_020_000_000
-"""The clock's beginning: microseconds, 20 seconds into a minute."""
+"""The clock's beginning: microseconds, and a full minute."""
 SECOND = 1_000_000
 PRICE = 90_000_000
 """9000 on the book of XBT/USDT."""
@@ -113,7 +113,8 @@ class Exchange:
     def signed(self, user: User, **params: Any) -> dict[str, Any]:
         """Parameters with an HMAC signature."""
         params = {"timestamp": self.clock // 1000, **params, "apiKey": user.binance.api_key}
-        text = "&".join(f"{name}={params[name]}" for name in sorted(params))
+        shown = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
+        text = "&".join(f"{name}={shown[name]}" for name in sorted(params))
         digest = hmac.new(user.binance.api_secret.encode(), text.encode(), hashlib.sha256)
         return {**params, "signature": digest.hexdigest()}
 
