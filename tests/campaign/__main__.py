@@ -13,6 +13,8 @@ from tests.campaign.round import Report, play
 
 KILLS_A_ROUND = 250
 MOST_SHOWN = 20
+LONGEST = 3000
+"""How much (characters) of a violation's description is shown."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +67,7 @@ def _show_violations(report: Report) -> None:
     for rule, count in rules.most_common():
         print(f"  VIOLATED {count} times: {rule}")
     for text in _first_of_each(report.violations):
-        print(f"  {text}")
+        print(f"  {text if len(text) <= LONGEST else text[:LONGEST] + ' …'}")
 
 
 def _first_of_each(texts: Iterable[str]) -> list[str]:

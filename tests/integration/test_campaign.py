@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.campaign.round import play
-from tests.races.mischief import Races
+from tests.races.races import Races
 
 
 @pytest.mark.timeout(120)

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.races.mischief import Races
+from tests.races.races import Races
 
 MOST_SHOWN = 20
 GRACE = 120
@@ -27,8 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faulthandler.cancel_dump_traceback_later()
     for name, count in sorted(findings.figures.items()):
         print(f"  {name:32} {count:9}")
+    # what is the same but for where it happened is told once
+    kinds = Counter(text.partition("\n")[0] for text in findings.violations)
+    for kind, count in kinds.most_common():
+        print(f"VIOLATED {count} times: {kind}")
     for text, count in Counter(findings.violations).most_common(MOST_SHOWN):
-        print(f"VIOLATED {count} times: {text}")
+        print(f"{count} times: {text}")
     return 1 if findings.violations else 0
 
 

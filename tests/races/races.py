@@ -6,14 +6,14 @@ import random
 import threading
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.campaign.watch import open_sockets, stacks, threads_left, watched_log
-from wsclient import Reply, WSClient, WSClientError
+from tests.races.handlers import PAIR, Findings, Handlers
+from wsclient import Reconnect, Reply, WSClient, WSClientError
+from wsclient.core.backlog import Policy
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.faults import Delay, Drop, Refuse
 from wsclient.sandbox.users import User
@@ -25,99 +25,8 @@ PLACES: Final = 4
 PATIENCE: Final = 20.0
 """Seconds that one step of a thread may take before that counts as a hang; each is over in two or three."""
 SOCKET_TIMEOUT: Final = 0.5
-PAIR: Final[dict[str, Any]] = {"base": "XBT", "counter": "USDT"}
+POLICIES: Final[tuple[Policy, ...]] = ("block", "drop_oldest", "drop_newest", "conflate")
 Step = Callable[[WSClient, random.Random, int], None]
-
-
-@dataclass(slots=True)
-class Findings:
-    """What happened, by name, and what should never have."""
-
-    figures: Counter[str] = field(default_factory=Counter)
-    violations: list[str] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def count(self, name: str) -> None:
-        with self._lock:
-            self.figures[name] += 1
-
-    def violate(self, text: str) -> None:
-        with self._lock:
-            self.violations.append(text)
-
-
-class Handlers:
-    """A client's handlers: they call the client back, stop it, raise and dawdle, as people's do."""
-
-    def __init__(self, findings: Findings, seed: str, told: Callable[[Reply[Any]], None]) -> None:
-        self._findings = findings
-        self._random = random.Random(seed)
-        self._told = told
-        self._inside = threading.Lock()
-        self.opened = 0
-        self.closed = 0
-
-    def opened_(self, client: WSClient) -> None:
-        self.opened += 1
-        self._mischief(client, "open")
-
-    def closed_(self, client: WSClient, code: int | None, reason: str | None) -> None:
-        self.closed += 1
-        self._mischief(client, "close")
-
-    def message(self, client: WSClient, text: str) -> None:
-        self._mischief(client, "message")
-
-    def error(self, client: WSClient, error: Exception) -> None:
-        known = isinstance(error, (WSClientError, Mischief))
-        self._findings.count(f"error {type(error).__name__}")
-        if not known:
-            self._findings.violate(f"err_handler was told what is of no tree: {error!r}")
-        # no call in here that fails at once: that tells the error handler, which calls, which fails
-        if self._random.random() < 0.02:
-            client.stop()
-
-    def _mischief(self, client: WSClient, where: str) -> None:
-        """Only the event thread is here, one handler after the other."""
-        if not self._inside.acquire(blocking=False):
-            self._findings.violate(f"two handlers of one client at the same time\n{stacks()}")
-            return
-        try:
-            self._findings.count(f"handled {where}")
-            chance = self._random.random()
-            if chance < 0.02:
-                raise Mischief(where)
-            if chance < 0.025:
-                client.stop()
-            elif chance < 0.06:
-                self._call(client)
-            elif chance < 0.07:
-                self._wait(client)
-        finally:
-            self._inside.release()
-
-    def _call(self, client: WSClient) -> None:
-        try:
-            self._told(
-                client.GetBalances()
-                if self._random.random() < 0.5
-                else client.EstimateMarketOrder(**PAIR, quantity=1)
-            )
-        except WSClientError as error:
-            self._findings.count(f"in a handler {type(error).__name__}")
-
-    def _wait(self, client: WSClient) -> None:
-        """What must fail with a sentence, and not hang."""
-        try:
-            client.call("GetBalances")
-        except WSClientError as error:
-            self._findings.count(f"in a handler {type(error).__name__}")
-        else:
-            self._findings.violate("a call was waited for on the event thread")
-
-
-class Mischief(Exception):
-    """What a handler of the user's raises."""
 
 
 class Races:
@@ -132,6 +41,7 @@ class Races:
         self._lock = threading.Lock()  # guards what follows
         self._places: list[WSClient] = []
         self._replies: list[Reply[Any]] = []
+        self._orders: list[tuple[WSClient, Reply[Any]]] = []
         self._handlers: list[tuple[WSClient, Handlers]] = []
         self._steps: dict[int, tuple[str, float]] = {}
 
@@ -192,6 +102,9 @@ class Races:
             (1, self._stop),
             (1, self._stop_with),
             (6, self._renew),
+            (6, self._trade),
+            (3, self._settle),
+            (3, self._follow),
         ]
         weights = [weight for weight, _ in steps]
         while time.monotonic() < until:
@@ -214,7 +127,8 @@ class Races:
 
     def _client(self) -> WSClient:
         number = next(self._numbers)
-        handlers = Handlers(self.findings, f"handlers {self._seed} {number}", self._keep)
+        queued = number % 4 == 3
+        handlers = Handlers(self.findings, f"handlers {self._seed} {number}", self._keep, may_wait=queued)
         client = WSClient(
             self._exchange.url,
             handlers.message if number % 3 else None,
@@ -223,6 +137,10 @@ class Races:
             handlers.closed_,
             socket_timeout=SOCKET_TIMEOUT,
             ping_interval=0.25,
+            reconnect=Reconnect(tries=4, base=0.02, cap=0.1) if number % 5 else None,
+            resubmit=bool(number % 5) and number % 2 == 0,
+            handler_queue=20 if queued else None,
+            queue_policy=POLICIES[number // 4 % len(POLICIES)],
         )
         user: User = self._exchange.users[number % len(self._exchange.users)]
         client.set_auth_data(user.id, user.cookie, user.passphrase)
@@ -270,9 +188,30 @@ class Races:
 
         asyncio.run(one())
 
+    def _trade(self, client: WSClient, chooser: random.Random, place: int) -> None:
+        reply = client.PlaceOrder(**PAIR, quantity=chooser.choice((-100, 100)), price=90_000_000)
+        self._keep(reply)
+        with self._lock:
+            self._orders.append((client, reply))
+
+    def _settle(self, client: WSClient, chooser: random.Random, place: int) -> None:
+        with self._lock:
+            if not self._orders:
+                return
+            trader, reply = self._orders.pop()
+        trader.settle(reply, timeout=chooser.choice((0.01, 2.0)))
+
+    def _follow(self, client: WSClient, chooser: random.Random, place: int) -> None:
+        live = client.balances() if chooser.random() < 0.3 else client.order_book(**PAIR)
+        if chooser.random() < 0.5:
+            live.wait(chooser.choice((0.0, 0.05)))
+        if chooser.random() < 0.2:
+            live.close()
+
     def _look(self, client: WSClient, chooser: random.Random, place: int) -> None:
         assert repr(client)
         assert client.state.value
+        assert client.stats().pending >= 0
 
     def _stop(self, client: WSClient, chooser: random.Random, place: int) -> None:
         began = time.monotonic()
@@ -293,7 +232,7 @@ class Races:
     # ------------------------------------------------------------ afterwards
 
     def _logged(self, text: str) -> None:
-        if "Mischief" not in text and "stop(): the event thread is still busy" not in text:
+        if not any(known in text for known in ("Mischief", "is still busy")):
             self.findings.violate(f"the client met a mistake of its own: {text}")
 
     def _look_back(self) -> None:
