@@ -97,8 +97,9 @@ class CommandError(WSClientError):
         self.request = request
 
     def __str__(self) -> str:
-        method = self.request.get("method", "the message")
-        return f"{method} was refused: {self.message} (error {self.code})"
+        method = self.request.get("method", self.request.get("type", "the message"))
+        code = "" if self.code is None else f" (error {self.code})"
+        return f"{method} was refused: {self.message}{code}"
 
 
 class NotFound(CommandError):

@@ -1,5 +1,6 @@
 """The calls that wait for a reply, by tag."""
 
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from ..errors import InvalidRequest
 from .dialect import Answer, Dialect, Message
 from .reply import Carrier, Reply, fail, succeed
+
+_places = itertools.count()
 
 
 class Calls:
@@ -59,6 +62,12 @@ class Calls:
             del self.waiting[tag]
             return reply
 
+    def in_wire_order(self, session: Carrier) -> list[Reply[Any]]:
+        """The late calls that wait for an answer on this session, in the order in which they were written."""
+        with self._lock:
+            replies = [r for r in self.waiting.values() if r.carrier is session and r.place is not None and r.left]
+        return sorted(replies, key=lambda reply: reply.place or 0)
+
     def lost(self, session: Carrier) -> list[Reply[Any]]:
         """Takes out the calls that were given to this session."""
         with self._lock:
@@ -78,6 +87,7 @@ def completer(
     request = reply.request
 
     def text() -> bytes:
+        reply.place = next(_places)  # under the transport's lock, so in the order of the wire
         known = credentials()
         reply.request = dialect.completed(request, known)
         return encoded(dialect.signed(reply.request, known))

@@ -8,8 +8,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from ..errors import InvalidRequest
-from .dialect import Message
-
+from .dialect import Message, title
 
 
 def _encoder() -> Callable[[Message], str]:
@@ -60,7 +59,7 @@ class Codec:
             text = self.dumps(request)
             return text.encode() if isinstance(text, str) else text
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise InvalidRequest(f"{request.get('method')} can't be written as JSON: {error}") from None
+            raise InvalidRequest(f"{title(request)} can't be written as JSON: {error}") from None
 
 
 def codec(loads: Callable[[str], Any] | None, dumps: Callable[[Message], str | bytes] | None) -> Codec:

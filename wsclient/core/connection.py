@@ -6,7 +6,7 @@ at a time, and all who wait are told the same. What the event thread does is in 
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..errors import (
@@ -24,7 +24,7 @@ from .calls import completer
 from .codec import Codec
 from .connect import Endpoint
 from .deferred import Deferred
-from .dialect import Dialect, Message, Outcome
+from .dialect import Dialect, Message, Outcome, title
 from .handler_queue import QueueOptions
 from .handlers import Caller, Handlers
 from .lifecycle import Lifecycle, State
@@ -52,6 +52,7 @@ class Connection(Generic[C]):
     max_message_size: bytes; a larger message fails the connection
     reconnect: how it gets back what a lost connection held; None for not at all
     resubmit: whether it then settles calls whose outcome is unknown
+    failover: where else to connect, in this order, while `endpoint` can't be had
     handler_queue: for handlers on a thread of their own
     limits: the rate limits to keep below, by the names that the dialect's `costs` uses
     limits_wait: seconds that a call waits for its turn under them; None for as long as it takes
@@ -69,6 +70,7 @@ class Connection(Generic[C]):
         codec: Codec,
         reconnect: Reconnect | None = None,
         resubmit: bool = False,
+        failover: Sequence[Endpoint] = (),
         handler_queue: QueueOptions | None = None,
         limits: Mapping[str, Limit] | None = None,
         limits_wait: float | None = None,
@@ -105,6 +107,7 @@ class Connection(Generic[C]):
             codec=codec,
             reconnect=reconnect,
             resubmit=resubmit,
+            failover=failover,
             meter=self._meter,
             clock=clock,
             pause=pause,
@@ -116,6 +119,9 @@ class Connection(Generic[C]):
         self.stop = self._life.stop
         self.tap = self._life.taps.add
         self.stats = self._life.stats
+        self.post = self._life.post
+        self.give_up = self._life.give_up
+        self.heard = self._life.watches.heard
 
     @property
     def state(self) -> State:
@@ -149,7 +155,7 @@ class Connection(Generic[C]):
         """
         if self._life.stopped:
             raise ClientClosed("the client was stopped: make a new one")
-        private, tag, watching, late = self._dialect.examine(request)
+        private, tag, watching, late, keyed = self._dialect.examine(request)
         on_answer = self._on_watch(request, stale_after) if watching and watch is None else None
         reply = self._calls.add(request, tag)
         try:
@@ -169,8 +175,8 @@ class Connection(Generic[C]):
         self._meter.begin(reply)
         if self._queued:
             self._caller.nudge()
-        if private and self._life.credentials is None:
-            error = AuthenticationError(f"{request.get('method')} is private, and no credentials are set")
+        if (private or keyed) and self._life.credentials is None:
+            error = AuthenticationError(f"{title(request)} is private, and no credentials are set")
             return self._refused(reply, error, reported=False)
         on_event_thread = self.on_event_thread()
         if self._meter.paces:
@@ -213,7 +219,22 @@ class Connection(Generic[C]):
         except TimeoutError:
             if reply.done():
                 raise  # it was the reply's own
-            raise TimeoutError(f"no reply to {request.get('method')} within {timeout:g} s, so far") from None
+            raise TimeoutError(f"no reply to {title(request)} within {timeout:g} s, so far") from None
+
+    def connect(self) -> None:
+        """Connects now, unless that is done; waits, and raises what went wrong."""
+        if self._life.stopped:
+            raise ClientClosed("the client was stopped: make a new one")
+        if self.on_event_thread():
+            raise WouldDeadlock("the event thread can't wait for the connection that it would have to make")
+        self._life.session()
+
+    def stream(self, stream: Callable[[Message], object] | None) -> None:
+        """Has each notice decoded and given to this on the event thread, before anybody else; None for no longer.
+
+        It may raise `ProtocolError`, which fails the connection.
+        """
+        self._life.taps.stream = stream
 
     def log_in(self) -> None:
         """Connects and logs in now, unless that is done; waits, and raises what went wrong."""
@@ -266,12 +287,16 @@ class Connection(Generic[C]):
 
     # -- watches with a listener
 
-    def follow(self, key: Hashable, listener: Listener, stale_after: float | None = None) -> None:
+    def follow(
+        self, key: Hashable, listener: Listener, stale_after: float | None = None, *, fed: bool = False
+    ) -> None:
         """Begins a watch that a listener follows from its first notice on; restored until `unfollow`.
 
         What goes wrong is told to the listener; it is also raised like what goes wrong in a call.
+
+        fed: the listener has its notices from the venue's own `stream`; see `Watch`
         """
-        watch = Watch(key, stale_after, listener)
+        watch = Watch(key, stale_after, listener, fed)
         ending = self._watches.ending(key)
         known = self._watches.get(key)
         if known is not None and known.listener is None:
@@ -339,7 +364,9 @@ class Connection(Generic[C]):
 
     def _on_watch(self, request: Message, stale_after: float | None) -> Callable[[Message], None]:
         """What a good answer to a request to watch, or no longer, is told to."""
-        begins, ends = self._dialect.watching(request)
+        begins, ends, leaves = self._dialect.watching(request)
+        if leaves is not None:
+            ends = [*ends, *(watch.key for watch in self._watches.kept() if leaves(watch.key))]
         self._watches.refuse_if_followed(ends)
 
         def on_answer(message: Message) -> None:

@@ -1,7 +1,7 @@
 """What a venue tells the core: how to ask, and how to read what comes back. Pure: no I/O and no threads."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import AuthenticationError, CommandError, WSClientError
@@ -14,11 +14,27 @@ Outcome = Message | WSClientError
 """How a call ended: its reply, or its error."""
 
 
+def title(request: Mapping[str, Any]) -> Any:
+    """What a request is called in an error: its method, or its type where the venue says so."""
+    return request.get("method", request.get("type"))
+
+
 class Answer(NamedTuple):
     """A reply to the call with this tag; `ok` is False where the exchange said no."""
 
     tag: int
     ok: bool
+
+
+class Unnamed(NamedTuple):
+    """What answers a call without saying which: the oldest, or each whose request `Dialect.answers` finds in it.
+
+    ok: False for a refusal, which is of the oldest call alone
+    stray: it answers none, though it may look so, and is told as what `Dialect.alarm` makes of it
+    """
+
+    ok: bool
+    stray: bool = False
 
 
 class Greeting(NamedTuple):
@@ -34,19 +50,25 @@ class Examined(NamedTuple):
     tag: what the caller chose; None for the next free one
     watching: `Dialect.watching` has to say something of it
     late: it is completed as it is sent, by `Dialect.completed`
+    keyed: it needs credentials, though no login
     """
 
     private: bool
     tag: int | None
     watching: bool = False
     late: bool = False
+    keyed: bool = False
 
 
 class Watching(NamedTuple):
-    """The watches that a request begins and ends, if the answer is no refusal."""
+    """The watches that a request begins and ends, if the answer is no refusal.
+
+    leaves: whether it ends this watch too, where it names a whole group of them
+    """
 
     begins: Sequence[Hashable] = ()
     ends: Sequence[Hashable] = ()
+    leaves: Callable[[Hashable], bool] | None = None
 
 
 class Subscription(NamedTuple):
@@ -62,6 +84,7 @@ class Dialect(ABC):
     reply_mark: a text without this in it is never a reply, and so needn't be parsed
     greeting_mark: likewise for a greeting; None where the venue has none
     notice_mark: likewise for a notice of something watched
+    alarm_mark: a text with this in it is read also while no call waits; for venues whose answers name no call
     frame_costs: what a Ping or Pong of ours takes of which rate limits; None where they aren't counted
     penalties: what the exchange has said of when to ask again; None where it doesn't
     """
@@ -69,6 +92,7 @@ class Dialect(ABC):
     reply_mark: str
     greeting_mark: str | None = None
     notice_mark: str = ""
+    alarm_mark: str | None = None
     frame_costs: Mapping[str, int] | None = None
     penalties: Penalties | None = None
 
@@ -95,11 +119,19 @@ class Dialect(ABC):
         """The request with this tag."""
 
     @abstractmethod
-    def read(self, message: Message) -> Answer | Greeting | None:
+    def read(self, message: Message) -> Answer | Unnamed | Greeting | None:
         """What an incoming message is; None for a notice.
 
         Raises `ProtocolError` for a message that the venue's protocol doesn't allow.
         """
+
+    def answers(self, message: Message, request: Message) -> bool:
+        """Whether a message that names no call answers this `late` request, the oldest that waits."""
+        return True
+
+    def alarm(self, message: Message) -> WSClientError | None:
+        """The error that an unnamed refusal is while no call waits; None where that is nobody's concern."""
+        return None
 
     def result(self, message: Message) -> Any:
         """What a call is given of an answer that is no refusal."""

@@ -7,19 +7,19 @@ something to get back, and it alone connects, reads, and calls handlers.
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from ..errors import AuthenticationError, TransportError, WSClientError, same_again
+from ..errors import AuthenticationError, CommandError, TransportError, WSClientError, same_again
 from .bounded import Abort
 from .calls import Calls
 from .codec import Codec
 from .connect import Endpoint, Opened, open_socket
 from .deferred import DeferredCalls
 from .deflate import Deflater, Inflater
-from .dialect import Dialect
+from .dialect import Dialect, Subscription
 from .handlers import Caller
 from .login import Attempt
 from .meter import Meter
@@ -52,6 +52,7 @@ class Lifecycle(Generic[C]):
     """The states of a client's connection, and the event thread that moves it through them.
 
     resubmit: whether calls whose outcome is unknown are settled as a part of restoring
+    failover: where else to connect, in this order, while `endpoint` can't be had or doesn't last
     pause: waits for an event for so many seconds; for tests
     """
 
@@ -66,11 +67,14 @@ class Lifecycle(Generic[C]):
         codec: Codec,
         reconnect: Reconnect | None,
         resubmit: bool,
+        failover: Sequence[Endpoint] = (),
         meter: Meter,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
-        self._endpoint = endpoint
+        self._endpoints = (endpoint, *failover)
+        self._endpoint = endpoint  # the one that is tried or used; the event thread's
+        self._failed: Endpoint | None = None  # the one whose last session ended before it proved healthy; likewise
         self._dialect = dialect
         self._caller = caller
         self._ping_interval = ping_interval
@@ -139,6 +143,14 @@ class Lifecycle(Generic[C]):
         session = self._running
         if session is not None:
             session.give_up(error)
+
+    def post(self, job: Callable[[], object]) -> bool:
+        """Has the event thread do something soon, unless the connection ends before; False where there is none."""
+        session = self._running
+        if session is None:
+            return False
+        session.post(job)
+        return True
 
     @property
     def stopped(self) -> bool:
@@ -269,7 +281,14 @@ class Lifecycle(Generic[C]):
 
     def _try(self, opening: Opening) -> None:
         """Connects, restores, and runs the session to its end."""
-        session = self._connected()
+        session: Session | WSClientError = stopped()
+        for endpoint in sorted(self._endpoints, key=lambda endpoint: endpoint is self._failed):
+            self._endpoint = endpoint
+            session = self._connected()
+            if isinstance(session, Session) or self._stopped:
+                break
+            if len(self._endpoints) > 1:
+                logger.info("%s can't be had: %s", endpoint.safe_url, session)
         error = self._served(session, opening) if isinstance(session, Session) else session
         del session
         if error is None or self._stopped:
@@ -377,6 +396,7 @@ class Lifecycle(Generic[C]):
                 self._session = None
         cause = ending.error or (stopped() if self._stopped else closed(self._endpoint.safe_url, ending.code))
         session.ended()
+        self._failed = None if session.proved else self._endpoint
         if self._backoff is None:
             self.watches.refused([watch.key for watch in self.watches.kept()], cause)
         else:
@@ -443,20 +463,7 @@ class Lifecycle(Generic[C]):
         """First the login, then each watch in the order in which they began, then the calls to be settled."""
         if self._restores_login():
             yield LOG_IN  # a refusal is told where logins are
-        watches = {watch.key: watch for watch in self.watches.kept()}
-        for request, keys in self._dialect.subscriptions(list(watches)):
-            asked = [watches[key] for key in keys]
-            for watch in asked:
-                if watch.listener is not None:
-                    watch.listener.asked()
-            outcome = yield request
-            if isinstance(outcome, dict):
-                released = [key for key in keys if key not in self.watches]
-                self.watches.began([watch for watch in asked if watch.key not in released], outcome)
-                yield from self._dialect.unsubscriptions(released) if released else ()
-            elif outcome is not None:
-                self.watches.refused(keys, outcome)
-                self._caller.error(outcome)
+        yield from self._watch_again(self._dialect.subscriptions([watch.key for watch in self.watches.kept()]))
         if self._unsettled:
             settled = list(self._unsettled)
             outcomes = yield from self._dialect.settle([reply.request for reply in settled])
@@ -466,6 +473,26 @@ class Lifecycle(Generic[C]):
                     succeed(reply, outcome)
                 else:
                     fail(reply, outcome)
+
+    def _watch_again(self, requests: Sequence[Subscription]) -> Plan:
+        for request, keys in requests:
+            asked = [watch for key in keys if (watch := self.watches.get(key)) is not None]
+            for watch in asked:
+                if watch.listener is not None:
+                    watch.listener.asked()
+            outcome = yield request
+            if isinstance(outcome, dict):
+                released = [key for key in keys if key not in self.watches]
+                self.watches.began([watch for watch in asked if watch.key not in released], outcome)
+                yield from self._dialect.unsubscriptions(released) if released else ()
+            elif isinstance(outcome, CommandError) and len(keys) > 1:
+                # one of them is what was refused: the others are found by asking for each half
+                half = len(keys) // 2
+                yield from self._watch_again(self._dialect.subscriptions(keys[:half]))
+                yield from self._watch_again(self._dialect.subscriptions(keys[half:]))
+            elif outcome is not None:
+                self.watches.refused(keys, outcome)
+                self._caller.error(outcome)
 
     def _login_settled(self, session: Session, attempt: Attempt, failure: AuthenticationError | None) -> None:
         if not session.login.settle(attempt, failure):

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..errors import WouldDeadlock
-from .dialect import Message
+from .dialect import Message, title
 from .pacing import Permit
 
 logger = logging.getLogger("wsclient")
@@ -73,6 +73,8 @@ class Reply(Future[T], Generic[T]):
     """Told before each time that it goes out."""
     on_answer: Callable[[Message], None] | None = None
     """Told of a good answer first, on the event thread."""
+    place: int | None = None
+    """Its place in the order of the wire, if it was completed as it went out."""
     meter: Observer | None = None
     began: float | None = None
     """When the user's call was made, for the meter."""
@@ -173,7 +175,7 @@ class Reply(Future[T], Generic[T]):
 
     def __repr__(self) -> str:
         state = "pending" if not self.done() else "cancelled" if self.cancelled() else "done"
-        return f"<Reply to {self.request.get('method')} with tag {self.tag}: {state}>"
+        return f"<Reply to {title(self.request)} with tag {self.tag}: {state}>"
 
     def __reduce__(self) -> Any:
         raise TypeError("a Reply belongs to a live connection and can't be pickled: pickle its result()")
@@ -183,7 +185,7 @@ class Reply(Future[T], Generic[T]):
             return
         if not self.done() and self._on_event_thread():
             raise WouldDeadlock(
-                f"the reply to {self.request.get('method')} is read by the event thread, which is this one: "
+                f"the reply to {title(self.request)} is read by the event thread, which is this one: "
                 "waiting for it here would never end; use reply.add_done_callback(), or call from another thread"
             )
         left = timeout
@@ -196,7 +198,7 @@ class Reply(Future[T], Generic[T]):
         if not self._gate.acquire(timeout=-1 if left is None else min(max(0.0, left), threading.TIMEOUT_MAX)):
             if self.meter is not None:
                 self.meter.timed_out()
-            raise TimeoutError(f"no reply to {self.request.get('method')} within {timeout:g} s, so far")
+            raise TimeoutError(f"no reply to {title(self.request)} within {timeout:g} s, so far")
         try:
             self._gate.release()  # for the next one who waits
         except RuntimeError:

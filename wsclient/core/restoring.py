@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from ..errors import TransportError, WSClientError
-from .dialect import Message, Outcome
+from .dialect import Message, Outcome, title
 
 LOG_IN = object()
 """The step that logs in. Its outcome is None, or the error that it was refused with."""
@@ -83,7 +83,7 @@ class Restoring:
     def expire(self, now: float) -> None:
         if self._deadline is not None and now >= self._deadline:
             self._deadline = None
-            method = self._step.get("method")
+            method = title(self._step)
             self._give_up(TransportError(f"the server owes an answer to {method} after {self._timeout:g} s"))
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from .borrowing import Borrowing
 from .calls import Calls, completer, settle
 from .codec import Codec
 from .deflate import Inflater
-from .dialect import Answer, Dialect, Greeting, Message, Outcome
+from .dialect import Answer, Dialect, Greeting, Message, Outcome, Unnamed
 from .handlers import Caller
 from .keepalive import Due, Keepalive
 from .login import Attempt, Login
@@ -29,7 +30,7 @@ from .outcomes import login_failed
 from .reconnect import PROVEN
 from .reply import Reply
 from .restoring import Plan, Restoring
-from .taps import Taps
+from .taps import Stream, Taps
 from .transport import Gone, Transport
 from .watches import Watch, Watches
 
@@ -95,6 +96,7 @@ class Session:
         self._timeout = timeout
         self._reader = frames.FrameReader(max_message_size, inflater)
         self._keepalive = Keepalive(ping_interval, timeout, clock())
+        self._jobs: deque[Callable[[], object]] = deque()  # appended by any thread
         self._renewals: dict[Future[Any], float] = {}  # of stale watches, until when they have to be answered
         self.restoring: Restoring | None = None  # while it brings back what the last one had
         self._ready_at: float | None = None  # when it was given to callers
@@ -154,8 +156,19 @@ class Session:
 
     @property
     def hears(self) -> bool:
-        """Whether somebody wants every text, or every notice."""
-        return self._caller.on_message is not None or self._watches.attentive or bool(self._taps.all)
+        """Whether somebody wants every text or notice, or only the event thread can tell whom one answers."""
+        return (
+            self._caller.on_message is not None
+            or self._watches.attentive
+            or bool(self._taps.all)
+            or self._taps.stream is not None
+            or self._dialect.alarm_mark is not None
+        )
+
+    def post(self, job: Callable[[], object]) -> None:
+        """Has the event thread do something soon, unless the session ends before."""
+        self._jobs.append(job)
+        self._transport.turns.ring()
 
     # -- the event thread
 
@@ -215,6 +228,8 @@ class Session:
             self._take(inbox.pop(0))
         if readable and self._ending is None:
             self._take(self._transport.receive())
+        while self._jobs and self._ending is None:
+            self._jobs.popleft()()
         if self._ending is None:
             self._check_deadlines(self._clock())
 
@@ -243,7 +258,7 @@ class Session:
             next_one = min(next_one, self._closing + self._timeout / 2)
         if self.restoring is not None and (step := self.restoring.deadline()) is not None:
             next_one = min(next_one, step)
-        if self._watches.attentive:
+        if self._watches.timed or self._renewals:
             stale = self._watches.stale_at()
             next_one = min((next_one, *self._renewals.values(), *(() if stale is None else (stale,))))
         return next_one
@@ -257,7 +272,7 @@ class Session:
             return
         if self.restoring is not None:
             self.restoring.expire(now)
-        elif self._watches.attentive:
+        elif self._watches.timed or self._renewals:
             self._check_watches(now)
         due = self._keepalive.due(now)
         if due is Due.PING:
@@ -271,6 +286,10 @@ class Session:
                 self.give_up(StaleFeed(f"{self._name} didn't answer when asked again: {reply!r}"))
                 return
         for watch in self._watches.stale(now):
+            if watch.mute and watch.fed:
+                self.give_up(StaleFeed(f"{self._name} says nothing of {watch.key}, though asked again"))
+                return
+            watch.mute = True
             silence = f"nothing came of {watch.key} for {watch.stale_after:g} s: asking again"
             self._caller.error(StaleFeed(silence))
             self.renew(watch)
@@ -320,14 +339,18 @@ class Session:
         """Each event in its turn. Texts are many: what most of them don't need isn't looked at here."""
         if not self.spoke and self._ready_at is not None:
             self.spoke = any(event.__class__ is str for event in events)
-        if self._watches.attentive or self._taps.all:
-            for event in events:
-                self._on_event(event)
-            return
         # asked for once: a call that is made from now on can't be answered by what has come already
         reply = self._dialect.reply_mark if self._calls.waiting else None
         greeting = self._dialect.greeting_mark if self.login.greeting_matters else None
-        mark, other = (reply, greeting) if reply is not None else (greeting, None)
+        marks = [mark for mark in (reply, greeting, self._dialect.alarm_mark) if mark is not None]
+        if self._watches.attentive or self._taps.all or len(marks) > 2:
+            for event in events:
+                self._on_event(event)
+            return
+        if self._taps.stream is not None:
+            self._deliver_decoded(events, marks, self._taps.stream)
+            return
+        mark, other = (*marks, None, None)[:2]
         handler, client = self._caller.on_message, self._caller.client
         for event in events:
             if event.__class__ is not str or self.watchful:
@@ -335,6 +358,36 @@ class Session:
             elif mark is not None and (mark in event or (other is not None and other in event)):
                 self._on_text(event)
             elif handler is not None:
+                try:
+                    handler(client, event)
+                except BaseException as error:
+                    self._caller.raised(handler, error)
+
+    def _deliver_decoded(self, events: list[frames.Event], marks: list[str], stream: Stream) -> None:
+        """Likewise where the venue has each notice decoded: it comes to its stream, then to the handler."""
+        mark, other = (*marks, None, None)[:2]
+        loads = self._loads
+        handler, client = self._caller.on_message, self._caller.client
+        message: Any
+        for event in events:
+            if event.__class__ is not str or self.watchful:
+                self._on_event(event)
+                continue
+            if mark is not None and (mark in event or (other is not None and other in event)):
+                self._on_text(event)
+                continue
+            try:
+                message = loads(event)
+            except (ValueError, RecursionError):
+                message = None
+            if message.__class__ is not dict:
+                self._on_text(event)  # which tells what is wrong with it
+                continue
+            try:
+                stream(message)
+            except ProtocolError as error:
+                self._fail(ProtocolError(f"{self._name}: {error}", frames.PROTOCOL_ERROR))
+            if handler is not None:
                 try:
                     handler(client, event)
                 except BaseException as error:
@@ -367,11 +420,14 @@ class Session:
             except BaseException as error:
                 self._caller.raised(tap, error)
         greeting = self._dialect.greeting_mark
-        if (self._calls.waiting and self._dialect.reply_mark in text) or (
-            greeting is not None and self.login.greeting_matters and greeting in text
+        alarm = self._dialect.alarm_mark
+        if (
+            (self._calls.waiting and self._dialect.reply_mark in text)
+            or (greeting is not None and self.login.greeting_matters and greeting in text)
+            or (alarm is not None and alarm in text)
         ):
             self._read(text)
-        elif self._watches.attentive and self._dialect.notice_mark in text:
+        elif self._taps.stream is not None or (self._watches.attentive and self._dialect.notice_mark in text):
             self._read(text, notice=True)
         if wanted:
             self._caller.message(text)
@@ -389,10 +445,14 @@ class Session:
         try:
             read = None if notice else self._dialect.read(message)
             if read is None:
+                if self._taps.stream is not None:
+                    self._taps.stream(message)
                 if self._watches.attentive:
                     self._watches.notice(message)
             elif isinstance(read, Answer):
                 self._on_answer(read, message)
+            elif isinstance(read, Unnamed):
+                self._on_unnamed(read, message)
             elif isinstance(read, Greeting) and self.login.greeting_matters:
                 self.login.greet(read)
         except ProtocolError as error:
@@ -405,6 +465,18 @@ class Session:
                 self._caller.error(ProtocolError(f"{self._name} answered the tag {answer.tag}: nobody asked"))
         else:
             settle(reply, answer, message, self._dialect)
+
+    def _on_unnamed(self, answer: Unnamed, message: Message) -> None:
+        for reply in () if answer.stray else self._calls.in_wire_order(self):
+            if answer.ok and not self._dialect.answers(message, reply.request):
+                return  # those that were asked later wait for later answers
+            if self._calls.drop(reply):
+                settle(reply, Answer(reply.tag, answer.ok), message, self._dialect)
+                if not answer.ok:
+                    return
+        alarm = None if answer.ok else self._dialect.alarm(message)
+        if alarm is not None:
+            self._caller.error(alarm)
 
     def _on_close(self, event: frames.Close) -> None:
         if self._closing is None:

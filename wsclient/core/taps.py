@@ -1,9 +1,11 @@
-"""Listeners for every text, besides the handler: a sink that keeps them, for instance."""
+"""Listeners for every text, besides the handler: a sink that keeps them, for instance; and the venue's own."""
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 Tap = Callable[[str], object]
+Stream = Callable[[dict[str, Any]], object]
 
 
 class Taps:
@@ -12,6 +14,9 @@ class Taps:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards the writing of what follows
         self.all: tuple[Tap, ...] = ()
+        self.stream: Stream | None = None
+        """The venue's own, which is given each decoded notice first; it may raise `ProtocolError`. Set by any
+        thread, called by the event thread."""
 
     def add(self, tap: Tap) -> Callable[[], None]:
         """Adds one; returns what removes it, as often as it is called."""

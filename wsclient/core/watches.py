@@ -40,14 +40,18 @@ class Watch:
     """One subscription.
 
     stale_after: seconds without a message of it after which it counts as stale; None for never
+    fed: the venue's own stream brings its listener the notices, and tells `Watches.heard` of what has to come in
+        any market; so silence after a renewal too shows that the connection is dead
     """
 
     key: Key
     stale_after: float | None = None
     listener: Listener | None = None
+    fed: bool = False
     sent: bool = False  # a listener's request may have left
     heard: float = 0.0  # when the last message of it came; the event thread's
     renewing: bool = False  # it was stale and is asked for again; the event thread's
+    mute: bool = False  # nothing was heard of it since it was stale; the event thread's
 
     def sending(self) -> None:
         """The request of its listener is about to go out."""
@@ -67,6 +71,7 @@ class Watches:
         self._asked: dict[Key, Watch] = {}  # whose listener waits for the answer
         self._ending: dict[Key, Reply[Any]] = {}  # the requests to end one, until somebody asks
         self.attentive = False  # whether somebody needs notices decoded; for others to read
+        self.timed = False  # whether a watch may become stale; likewise
 
     # -- any thread
 
@@ -171,10 +176,10 @@ class Watches:
         return key in self._kept
 
     def _look(self) -> None:
+        watches = [*self._kept.values(), *self._asked.values()]
+        self.timed = any(watch.stale_after is not None for watch in watches)
         self.attentive = any(
-            watch.listener is not None or watch.stale_after is not None
-            for watches in (self._kept, self._asked)
-            for watch in watches.values()
+            not watch.fed and (watch.listener is not None or watch.stale_after is not None) for watch in watches
         )
 
     # -- the event thread
@@ -183,10 +188,17 @@ class Watches:
         """A message came that is no answer: passes it to the watch that it belongs to."""
         for key in self._dialect.watched(message):
             watch = self._asked.get(key) or self._kept.get(key)
-            if watch is not None:
+            if watch is not None and not watch.fed:
                 watch.heard = self._clock()
                 if watch.listener is not None:
                     watch.listener.notice(message)
+
+    def heard(self, key: Key) -> None:
+        """A message came that shows that a fed watch is alive."""
+        watch = self._kept.get(key)
+        if watch is not None:
+            watch.heard = self._clock()
+            watch.mute = False
 
     def stale_at(self) -> float | None:
         """When the next watch becomes stale, if nothing of it comes."""
@@ -218,6 +230,6 @@ class Watches:
         with self._lock:
             watches = [*self._kept.values(), *self._asked.values()]
         for watch in watches:
-            watch.renewing = False
+            watch.renewing = watch.mute = False
             if watch.listener is not None:
                 watch.listener.lost()
