@@ -124,7 +124,7 @@ class Session:
         self._calls.carry(reply, self)
         if reply.on_sending is not None:
             reply.on_sending()
-        self._transport.send(frames.TEXT, text, reply, wait=wait)
+        self._transport.send(frames.TEXT, text, reply, wait=wait, busy=len(self._calls.waiting) > 1)
 
     def close(self) -> None:
         """Begins the closing handshake; `run()` ends when the peer answers, or when `give_up()` is called."""

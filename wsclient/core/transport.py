@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from . import frames
+from . import frames, held
 from .bounded import shut
 from .deflate import Deflater
 from .stats import Traffic
@@ -126,10 +126,12 @@ class Transport:
         freight: Freight | None = None,
         *,
         wait: bool = True,
+        busy: bool = False,
     ) -> None:
         """Sends a message or control frame, or leaves it to whoever is writing.
 
         payload: or what makes it, in the order of the wire and with the lock held
+        busy: whether more is under way, so that the event thread would want the interpreter while this is sent
         wait: whether to wait for the peer to read; without it, what the socket doesn't take is sent by `wait()`.
         Raises `Gone` if nothing of it left, and `OSError` if the connection broke under it: then `freight.left`
         tells. After a Close frame everything is `Gone` (RFC 6455, section 5.5.1).
@@ -170,7 +172,7 @@ class Transport:
                 self._break(TimeoutError("the peer doesn't read what is sent"))
             if gone or full:
                 raise Gone
-            self._write(frame, freight, wait)
+            self._write(frame, freight, wait, busy)
         except (Gone, OSError):
             raise
         except BaseException:
@@ -199,7 +201,7 @@ class Transport:
             return frames.encode(opcode, payload)
         return frames.encode(opcode, data, compressed=True)
 
-    def _write_alone(self, frame: bytes, freight: Freight | None) -> int | None:
+    def _write_alone(self, frame: bytes, freight: Freight | None, busy: bool) -> int | None:
         """As the one writer, of a frame with nothing before it: the usual case, in one step.
 
         Returns None if that was all; else how much of the frame is written, and `_write` goes on.
@@ -207,7 +209,7 @@ class Transport:
         if freight is not None:
             freight.left = True
         try:
-            sent = self._socket.send(frame)
+            sent = held.send(self._socket, frame) if busy and held.POSSIBLE else self._socket.send(frame)
         except OSError:
             return 0  # it is met again there
         if sent == len(frame):
@@ -218,7 +220,7 @@ class Transport:
                     return None
         return sent
 
-    def _write(self, frame: bytes, freight: Freight | None, wait: bool) -> None:
+    def _write(self, frame: bytes, freight: Freight | None, wait: bool, busy: bool = False) -> None:
         """As the one writer: writes this frame, then what others have left in the outbox meanwhile.
 
         Ends when nothing is left, or (without `wait`) when the socket takes no more.
@@ -227,7 +229,7 @@ class Transport:
         on_board: list[tuple[int, Freight]] = [(0, freight)] if freight is not None else []
         try:
             if batch and self._tls is None:
-                done = self._write_alone(batch, freight)
+                done = self._write_alone(batch, freight, busy)
                 if done is None:
                     return
                 if done:
