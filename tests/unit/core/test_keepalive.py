@@ -27,3 +27,10 @@ def test_after_a_suspended_machine_it_asks_before_it_gives_up() -> None:
     line = Keepalive(idle=45, patience=5, now=0)
     assert line.due(10_000) is Due.PING
     assert line.due(10_004) is Due.NOTHING
+
+
+def test_suspended_between_the_question_and_its_answer_it_asks_again() -> None:
+    line = Keepalive(idle=45, patience=5, now=0)
+    assert line.due(45) is Due.PING
+    assert line.due(10_000) is Due.PING
+    assert line.due(10_005) is Due.GIVE_UP
