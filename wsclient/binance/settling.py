@@ -1,0 +1,66 @@
+"""What became of orders whose outcome is unknown: asked by the client order id that every order has. Pure.
+
+An order isn't placed again to find out, since the exchange refuses a client order id only while another order
+with it is open. But it refuses a request whose timestamp is older than its recvWindow. So once that has passed, an
+order that it doesn't know was never placed, and won't be.
+
+Source: the protocol page, "WebSocket API (request and reply)".
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Final
+
+from ..core.dialect import Message, Outcome
+from ..errors import CommandError, OutcomeUnknown
+from .errors import NO_SUCH_ORDER, NotPlaced, TooSoonToTell
+
+RECV_WINDOW: Final = 5000
+"""Milliseconds for which the exchange accepts a request that doesn't say for how long."""
+
+MARGIN: Final = 100
+"""Milliseconds that our idea of the exchange's clock may be wrong by, besides the time that an answer takes."""
+
+
+def can_settle(request: Message) -> bool:
+    """Whether something can be found out about a call: for an order that has gone out with an id."""
+    params = request.get("params")
+    return (
+        request.get("method") == "order.place"
+        and isinstance(params, dict)
+        and "newClientOrderId" in params
+        and type(params.get("timestamp")) is int
+    )
+
+
+def settle(requests: Sequence[Message], now: Callable[[], int]) -> Generator[Message, Outcome, list[Outcome]]:
+    """What became of these orders, as `order.status` tells.
+
+    now: milliseconds since the Unix epoch, by the exchange's clock
+
+    Yields requests, is sent their outcomes, returns an outcome for each order: the order, `NotPlaced`, or
+    `OutcomeUnknown`, which is `TooSoonToTell` where asking again later will tell.
+    """
+    outcomes: list[Outcome] = []
+    for request in requests:
+        params = request["params"]
+        name = params["newClientOrderId"]
+        until = params["timestamp"] + int(params.get("recvWindow", RECV_WINDOW)) + MARGIN
+        left = until - now()  # before asking: what is accepted after that would be too late
+        asked = {"symbol": params["symbol"], "origClientOrderId": name}
+        answer = yield {"method": "order.status", "params": asked}
+        outcomes.append(_outcome(name, answer, left))
+    return outcomes
+
+
+def _outcome(name: str, answer: Outcome, left: int) -> Outcome:
+    if isinstance(answer, dict):
+        return answer
+    if isinstance(answer, CommandError) and answer.code == NO_SUCH_ORDER:
+        if left > 0:
+            return TooSoonToTell(
+                f"there is no order {name} yet; in {left} ms it can't be accepted any more", left / 1000
+            )
+        return NotPlaced(f"the exchange has no order {name}, and can't accept it any more: place it again")
+    error = OutcomeUnknown(f"still unknown, since asking for the order {name} failed: {answer}")
+    error.__cause__ = answer
+    return error
