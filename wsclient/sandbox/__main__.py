@@ -113,12 +113,15 @@ def _introduction(sandbox: Sandbox, *, venues: bool) -> str:
 
 def _other_venues(sandbox: Sandbox) -> tuple[str, ...]:
     """Where the same exchange is found in other venues' dialects, and what the demo user signs with there."""
-    key = sandbox.users[0].coinbase
+    key, binance = sandbox.users[0].coinbase, sandbox.users[0].binance
     return (
         f"Coinbase's feed is at {sandbox.coinbase_url}, its pages are at {sandbox.coinbase_rest_url}/products",
         f"  key         {key.key}",
         f"  secret      {key.secret}",
         f"  passphrase  {key.passphrase}",
+        f"Binance's streams are at {sandbox.binance_url}/ws, its request API is at {sandbox.binance_api_url}",
+        f"  apiKey      {binance.api_key}",
+        f"  secret      {binance.api_secret}",
     )
 
 

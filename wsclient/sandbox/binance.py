@@ -28,6 +28,8 @@ from wsclient.sandbox.limits import RollingWindow
 from wsclient.sandbox.users import User
 from wsclient.sandbox.venue import Action, Denial, FrameKind, HangUp, Ping, Refusal, Request, Say, Venue, encode
 
+__all__ = ["API", "BinanceSettings", "BinanceVenue"]
+
 RAW: Final = "/ws"
 COMBINED: Final = "/stream"
 API: Final = "/ws-api/v3"

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from wsclient.sandbox import binance_reports as reports
 from wsclient.sandbox.binance import BinanceVenue
 from wsclient.sandbox.binance_errors import BinanceError
-from wsclient.sandbox.binance_feed import Market
+from wsclient.sandbox.binance_producers import Market
 from wsclient.sandbox.binance_symbols import ONE, Symbol
 from wsclient.sandbox.engine import Engine
 from wsclient.sandbox.users import User

@@ -1,68 +1,26 @@
 """What market streams say: trades and best prices at once, the rest by the clock.
 
-`absorb` takes the engine's events in their order, `settle` ends what came together, `beat` says what is due. Every
+`touch` and `match` take the engine's events in, `settle` ends what came together, `beat` says what is due. Every
 change of a symbol's orders has a number (its update id), and a message about the book names the last one it knows.
 
 Source: protocol page, section "Market streams".
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from wsclient.sandbox.binance_statistics import (
-    Levels,
-    average_price,
-    kline,
-    mini_ticker,
-    ticker,
-    window_ticker,
-)
-from wsclient.sandbox.binance_streams import WINDOWS, Hub, Stream, parse_stream
-from wsclient.sandbox.binance_symbols import ZERO, Symbol, Symbols
-from wsclient.sandbox.binance_tape import Candle, Tape, Trade, interval_start
+from wsclient.sandbox.binance_producers import Aggregate, Market, Producer, Producers
+from wsclient.sandbox.binance_statistics import Levels
+from wsclient.sandbox.binance_streams import Hub, parse_stream
+from wsclient.sandbox.binance_symbols import ZERO, Symbols
 from wsclient.sandbox.engine import Engine
 from wsclient.sandbox.events import (
-    Event,
     OrderClosed,
     OrderModified,
     OrderOpened,
     OrdersMatched,
-    TradeVolumeChanged,
 )
 from wsclient.sandbox.venue import Say
-
-Level = tuple[bool, int]
-"""Whether it is of the bids, and its price."""
-Producer = Callable[[int], Iterator[Any]]
-FIRST_UPDATE: Final = 1000
-"""The update id of every book before anything happens: not 0, since books begin with orders."""
-
-
-@dataclass(slots=True)
-class _Aggregate:
-    """Matches of one taker's order at one price."""
-
-    first: Trade
-    taker: tuple[int, int | None]
-    last: int
-    quantity: int
-
-
-@dataclass(slots=True)
-class Market:
-    """What streams must know of one symbol."""
-
-    symbol: Symbol
-    tape: Tape = field(default_factory=Tape)
-    update_id: int = FIRST_UPDATE
-    aggregates: int = 0
-    aggregate: _Aggregate | None = None
-    best: Any = None
-    """The best prices that were told last."""
-    depths: dict[str, "_Differences"] = field(default_factory=dict)
-    places: dict[int, Level] = field(default_factory=dict)
-    """While somebody listens to changes of the book: where each open order stands."""
 
 
 class Feed:
@@ -74,6 +32,7 @@ class Feed:
         self._clock = clock
         self.markets: dict[str, Market] = {name: Market(symbol) for name, symbol in symbols.by_name.items()}
         self._by_pair = {market.symbol.pair: market for market in self.markets.values()}
+        self._made = Producers(engine, self.markets, clock=clock)
         self._producers: dict[int, dict[str, Producer]] = {}
         self._due: dict[int, int] = {}
         self._touched: dict[str, Market] = {}
@@ -93,7 +52,7 @@ class Feed:
         producers = self._producers.setdefault(stream.period, {})
         self._due.setdefault(stream.period, self._next(stream.period, self._clock()))
         if stream.kind != "depth" or name not in producers:
-            producer = self._producer(name, stream)
+            producer = self._made.make(name, stream)
             if producer is not None:
                 producers[name] = producer
 
@@ -110,17 +69,15 @@ class Feed:
 
     # ------------------------------------------------------------ at once
 
-    def absorb(self, event: Event) -> Iterator[Say]:
-        """Take an event in; what it makes the streams say."""
-        match event:
-            case OrdersMatched():
-                market = self._by_pair[event.base, event.counter]
-                self._touch(market, event)
-                yield from self._traded(market, event)
-            case OrderOpened() | OrderModified() | OrderClosed():
-                self._touch(self._by_pair[event.base, event.counter], event)
-            case TradeVolumeChanged():  # a command is over
-                yield from self._aggregated()
+    def match(self, event: OrdersMatched) -> Iterator[Say]:
+        """Take a match in, which is a trade."""
+        market = self.touch(event)
+        if market is not None:
+            yield from self._traded(market, event)
+
+    def end_matches(self) -> Iterable[Say]:
+        """A command is over: no more matches of its order will come."""
+        return self._aggregated() if self._open else ()
 
     def settle(self) -> Iterator[Say]:
         """Everything that came together is absorbed: the engine's book is now what was told."""
@@ -134,12 +91,15 @@ class Feed:
                     yield from self._hub.tell(stream, self._best(market, (bids, asks)))
         self._touched.clear()
 
-    def _touch(self, market: Market, event: OrderOpened | OrderModified | OrdersMatched | OrderClosed) -> None:
-        """Count a change of a book, and note which levels it has changed."""
+    def touch(self, event: OrderOpened | OrderModified | OrdersMatched | OrderClosed) -> Market | None:
+        """Count a change of a book, and note which levels it has changed; None if that book has no name here."""
+        market = self._by_pair.get((event.base, event.counter))
+        if market is None:
+            return None
         market.update_id += 1
         self._touched[market.symbol.name] = market
         if not market.depths:
-            return
+            return market
         touched = set()
         if isinstance(event, OrdersMatched):
             touched.add((event.taker_side == "ask", event.price))
@@ -151,10 +111,12 @@ class Feed:
                 touched.add(place)
         for depth in market.depths.values():
             depth.touched |= touched
+        return market
 
     def trade_number(self, event: OrdersMatched) -> int:
-        """The number of a match that was absorbed last."""
-        return self._by_pair[event.base, event.counter].tape.last_id
+        """The number of a match that was taken in last."""
+        market = self._by_pair.get((event.base, event.counter))
+        return market.tape.last_id if market else 0
 
     def _traded(self, market: Market, event: OrdersMatched) -> Iterator[Say]:
         symbol = market.symbol
@@ -185,7 +147,7 @@ class Feed:
             aggregate.quantity += trade.quantity
             return
         yield from self._aggregate(market)
-        market.aggregate = _Aggregate(trade, taker, trade.id, trade.quantity)
+        market.aggregate = Aggregate(trade, taker, trade.id, trade.quantity)
         self._open[symbol.name] = market
 
     def _aggregated(self) -> Iterator[Say]:
@@ -248,130 +210,4 @@ class Feed:
 
     def depth(self, market: Market, limit: int) -> dict[str, Any]:
         """The book as it is now, `limit` levels of each side."""
-        bids, asks = self._engine.levels(*market.symbol.pair, limit)
-        return {
-            "lastUpdateId": market.update_id,
-            "bids": _level_texts(market.symbol, bids),
-            "asks": _level_texts(market.symbol, asks),
-        }
-
-    def _producer(self, name: str, stream: Stream) -> Producer | None:
-        if stream.symbol is None:
-            return self._all(stream)
-        market = self.markets.get(stream.symbol)
-        if market is None:
-            return None
-        match stream.kind:
-            case "depth":
-                if not market.depths:
-                    orders = self._engine.book(*market.symbol.pair, None)
-                    market.places = {order.id: (order.quantity > 0, order.price) for order in orders}
-                depth = market.depths[name] = _Differences(self._engine, market)
-                return depth.due
-            case "partial":
-                return lambda now: iter((self.depth(market, stream.levels),))
-            case "kline":
-                return _Klines(market, stream.interval, stream.offset, self._clock()).due
-        return _changes(market, self._statistics(stream, market), self._engine)
-
-    def _statistics(self, stream: Stream, market: Market) -> Callable[[int], dict[str, Any] | None]:
-        symbol, tape = market.symbol, market.tape
-        match stream.kind:
-            case "miniTicker":
-                return lambda now: mini_ticker(symbol, tape, now)
-            case "window":
-                length = WINDOWS[stream.window]
-                return lambda now: window_ticker(symbol, tape, stream.window, length, now)
-            case "avgPrice":
-                return lambda now: average_price(symbol, tape, now)
-        return lambda now: ticker(symbol, tape, self._engine.levels(*symbol.pair, 1), now)
-
-    def _all(self, stream: Stream) -> Producer:
-        parts = [
-            _changes(market, self._statistics(stream, market), self._engine) for market in self.markets.values()
-        ]
-
-        def due(now: int) -> Iterator[list[Any]]:
-            changed = [payload for part in parts for payload in part(now)]
-            if changed:
-                yield changed
-
-        return due
-
-
-def _changes(market: Market, statistics: Callable[[int], dict[str, Any] | None], engine: Engine) -> Producer:
-    """Statistics, told when a trade or another best price may have changed them."""
-    told: Any = None
-
-    def due(now: int) -> Iterator[dict[str, Any]]:
-        nonlocal told
-        if market.tape.last_id == 0:
-            return
-        state = market.tape.last_id, engine.ticker(*market.symbol.pair)
-        if state != told:
-            payload = statistics(now)
-            if payload is not None:
-                told = state
-                yield payload
-
-    return due
-
-
-class _Klines:
-    """One stream of candles: the present one when it has changed, and each for the last time when it is over."""
-
-    def __init__(self, market: Market, interval: str, offset: int, now: int) -> None:
-        self._market = market
-        self._interval = interval
-        self._offset = offset
-        self._start = interval_start(interval, now, offset)
-        self._told: Candle | None = None
-
-    def due(self, now: int) -> Iterator[dict[str, Any]]:
-        symbol, tape = self._market.symbol, self._market.tape
-        candle = tape.candle(self._interval, now, self._offset)
-        if candle is None:
-            return
-        if candle.start != self._start:
-            # trades may have come between the last message and the end
-            final = tape.candle(self._interval, self._start, self._offset)
-            self._start = candle.start
-            if final is not None:
-                yield kline(symbol, self._interval, final, now, closed=True)
-        if candle != self._told:
-            self._told = candle
-            yield kline(symbol, self._interval, candle, now, closed=False)
-
-
-class _Differences:
-    """One stream of a book's changes: every level that was touched since the last message, as it is now.
-
-    That a level is now as it was isn't enough to leave it out: a snapshot may have been taken in between.
-    """
-
-    def __init__(self, engine: Engine, market: Market) -> None:
-        self._engine = engine
-        self._market = market
-        self._told = market.update_id
-        self.touched: set[Level] = set()
-
-    def due(self, now: int) -> Iterator[dict[str, Any]]:
-        market = self._market
-        if market.update_id == self._told:
-            return
-        bids, asks = (dict(side) for side in self._engine.levels(*market.symbol.pair))
-        touched, self.touched = sorted(self.touched), set()
-        first, self._told = self._told + 1, market.update_id
-        yield {
-            "e": "depthUpdate",
-            "E": now // 1000,
-            "s": market.symbol.name,
-            "U": first,
-            "u": market.update_id,
-            "b": _level_texts(market.symbol, [(p, bids.get(p, 0)) for bid, p in reversed(touched) if bid]),
-            "a": _level_texts(market.symbol, [(p, asks.get(p, 0)) for bid, p in touched if not bid]),
-        }
-
-
-def _level_texts(symbol: Symbol, levels: list[tuple[int, int]]) -> list[list[str]]:
-    return [[symbol.price(price), symbol.quantity(quantity)] for price, quantity in levels]
+        return self._made.depth(market, limit)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from wsclient.sandbox.binance_api import Call, Method, Params, integer
 from wsclient.sandbox.binance_errors import BAD_COMBINATION, BAD_INTERVAL, BinanceError, invalid, missing
-from wsclient.sandbox.binance_feed import Market
+from wsclient.sandbox.binance_producers import Market
 from wsclient.sandbox.binance_state import BinanceState
 from wsclient.sandbox.binance_statistics import kline_row
 from wsclient.sandbox.binance_symbols import ZERO, Symbol

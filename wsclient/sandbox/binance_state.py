@@ -14,7 +14,15 @@ from wsclient.sandbox.binance_streams import Hub
 from wsclient.sandbox.binance_symbols import Symbols
 from wsclient.sandbox.binance_userdata import UserData
 from wsclient.sandbox.engine import Engine
-from wsclient.sandbox.events import BalanceChanged, Event, OrdersMatched
+from wsclient.sandbox.events import (
+    BalanceChanged,
+    Event,
+    OrderClosed,
+    OrderModified,
+    OrderOpened,
+    OrdersMatched,
+    TradeVolumeChanged,
+)
 from wsclient.sandbox.users import User
 from wsclient.sandbox.venue import Action
 
@@ -69,19 +77,26 @@ class BinanceState:
         self.do(self.user_data.tell(user, balance_update(self.symbols, asset, amount, self.clock())))
 
     def _take(self, events: Sequence[Event]) -> None:
+        """Take events in. Most are about strangers' orders, so those are to cost little."""
+        users, feed = self.users, self.feed
         for event in events:
-            self.do(self.feed.absorb(event))
-            trade = 0
             match event:
-                case BalanceChanged(user, asset, _):
-                    self._changed(user, asset)
+                case OrderOpened() | OrderModified() | OrderClosed():
+                    if feed.touch(event) is not None and event.user in users:
+                        self.report(self.desk.absorb(event, 0))
+                case BalanceChanged():
+                    self._changed(event.user, event.asset)
                 case OrdersMatched():
-                    trade = self.feed.trade_number(event)
+                    self.do(feed.match(event))
+                    trade = feed.trade_number(event)
+                    if trade and (event.bid.user in users or event.ask.user in users):
+                        self.report(self.desk.absorb(event, trade))
                     for user in (event.bid.user, event.ask.user):
                         # what is reserved changes too, and that the engine doesn't tell
                         self._changed(user, event.base)
                         self._changed(user, event.counter)
-            self.report(self.desk.absorb(event, trade))
+                case TradeVolumeChanged():  # a command is over
+                    self.do(feed.end_matches())
 
     def _changed(self, user: int, asset: int) -> None:
         if user in self.users:

@@ -152,16 +152,18 @@ class Symbol:
 
 
 class Symbols:
-    """Every market of an engine by its name here, and every asset."""
+    """Every market of an engine that eight decimals can tell of, by its name here, and every asset."""
 
     def __init__(self, markets: Iterable[Market], decimals: Mapping[int, int]) -> None:
         names = {code: RENAMED.get(name, name) for name, code in CODES.items()}
         self.assets: dict[int, str] = {code: names.get(code, f"ASSET{code}") for code in decimals}
         self.codes: dict[str, int] = {name: code for code, name in self.assets.items()}
-        self._units: dict[int, int] = {code: 10 ** (DECIMALS - held) for code, held in decimals.items()}
+        self._decimals = dict(decimals)
         self.by_pair: dict[tuple[int, int], Symbol] = {}
         self.by_name: dict[str, Symbol] = {}
         for market in markets:
+            if max(market.base_decimals, market.counter_decimals) > DECIMALS or ONE % market.scale:
+                continue  # eight decimals can't tell of it
             base, quote = self.assets[market.base], self.assets[market.counter]
             symbol = Symbol(
                 base + quote,
@@ -183,12 +185,14 @@ class Symbols:
         return self.by_name[name]
 
     def amount(self, asset: int, held: int) -> str:
-        """An amount of an asset in the engine's units as Binance writes it."""
-        return eight(held * self._units.get(asset, 1))
+        """An amount of an asset in the engine's units as Binance writes it, rounded down to eight decimals."""
+        decimals = self._decimals.get(asset, DECIMALS)
+        return eight(held * ONE // 10**decimals)
 
     def held(self, asset: int, eighths: int) -> int:
         """An amount in units of 0.00000001 in the engine's; ValueError where that has no such decimals."""
-        units, rest = divmod(eighths, self._units[asset])
+        unit: int = 10 ** self._decimals[asset]
+        units, rest = divmod(eighths * unit, ONE)
         if rest:
             raise ValueError(f"{self.assets[asset]} is held coarser than {eight(eighths)}")
         return units

@@ -227,9 +227,7 @@ class Ledger:
 
     def shorten(self, reply: Mapping[str, Any]) -> Mapping[str, Any]:
         """A reply as it is kept: where entries are bounded, long lists in it (snapshots) are, too."""
-        if self._limit is None or not any(isinstance(v, list) and len(v) > LONGEST_LIST for v in reply.values()):
-            return reply
-        return {name: v[:LONGEST_LIST] if isinstance(v, list) else v for name, v in reply.items()}
+        return reply if self._limit is None else _shortened(reply)
 
     # ------------------------------------------------------------ questions
 
@@ -358,3 +356,14 @@ class Ledger:
 def describe(entries: Iterable[Entry]) -> str:
     """Entries as lines to read, for the message of a failed test."""
     return "\n".join(f"{entry.at:6} {entry}" for entry in entries)
+
+
+def _shortened(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A reply without the ends of its long lists, those of objects in it included; itself if it has none."""
+    changes: dict[str, Any] = {}
+    for name, value in reply.items():
+        if isinstance(value, list) and len(value) > LONGEST_LIST:
+            changes[name] = value[:LONGEST_LIST]
+        elif isinstance(value, dict) and (short := _shortened(value)) is not value:
+            changes[name] = short
+    return {**reply, **changes} if changes else reply

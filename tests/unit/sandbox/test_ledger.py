@@ -102,6 +102,11 @@ def test_only_a_bounded_ledger_shortens_long_lists() -> None:
     assert make(limit=5).shorten(reply) == {"error_code": 0, "orders": list(range(LONGEST_LIST))}
     short = {"error_code": 0, "orders": [1]}
     assert make(limit=5).shorten(short) is short
+    nested = {"status": 200, "result": {"lastUpdateId": 5, "bids": list(range(LONGEST_LIST + 1))}}
+    assert make(limit=5).shorten(nested) == {
+        "status": 200,
+        "result": {"lastUpdateId": 5, "bids": list(range(LONGEST_LIST))},
+    }
 
 
 def test_waiting_ends_as_soon_as_it_has_happened() -> None:
