@@ -55,8 +55,11 @@ class TooFast(NotSent):
 class OutcomeUnknown(TransportError):
     """The call left, or a part of it did, and the connection ended before its reply.
 
-    Whether the exchange executed it can't be told from here: ask (`GetOrders`) before repeating an order.
+    Whether the exchange executed it can't be told from here: ask before repeating an order, see `settle`.
+    `request` is the message as it left, where that is known.
     """
+
+    request: Mapping[str, Any] | None = None
 
 
 class StaleFeed(TransportError):
@@ -175,6 +178,8 @@ def same_again(error: E) -> E:
     """An equal error object for another waiter: a raised exception collects the traceback of who raised it."""
     again = type(error)(*_arguments(error))
     again.__cause__ = error.__cause__
+    if isinstance(error, OutcomeUnknown):
+        again.request = error.request  # type: ignore[attr-defined]
     return again
 
 

@@ -201,6 +201,10 @@ class Live(ABC):
         """It couldn't be asked for, or was refused: `wait()` raises this until it is asked for again."""
         self._end(error)
 
+    def given_up(self, error: WSClientError) -> None:
+        """No connection can be had for now: `wait()` raises this until it is asked for again."""
+        self._end(error)
+
     def _end(self, error: WSClientError | None) -> None:
         with self._lock:
             visible = self._phase is Phase.WHOLE

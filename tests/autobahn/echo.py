@@ -12,6 +12,7 @@ from wsclient.core.connect import Endpoint, open_socket
 from wsclient.core.deflate import Deflater, Inflater
 from wsclient.core.dialect import Answer, Dialect, Examined, Greeting, Message
 from wsclient.core.handlers import Caller, Handlers
+from wsclient.core.meter import Meter
 from wsclient.core.session import Ending, Session
 from wsclient.core.taps import Taps
 from wsclient.core.transport import Transport
@@ -84,6 +85,7 @@ def run(url: str, *, echo: bool = True, compression: bool = True, timeout: float
         caller=Caller(None, handlers),
         watches=Watches(Nothing(), time.monotonic),
         taps=Taps(),
+        meter=Meter(Nothing(), None, None, time.monotonic),
         credentials=lambda: None,
         exposing=lambda: None,
         login_settled=lambda session, attempt, failure: None,

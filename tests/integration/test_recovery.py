@@ -23,7 +23,7 @@ from wsclient.sandbox import Sandbox
 from wsclient.sandbox.faults import Delay, Drop, Gate, Mute, Unfed
 
 AT_ONCE = Reconnect(base=0)
-XBT_USDT = {"base": "XBT", "counter": "USDT"}
+XBT_USDT: dict[str, Any] = {"base": "XBT", "counter": "USDT"}
 
 
 class Moments:
@@ -72,7 +72,7 @@ def cut(client: WSClient, exchange: Sandbox) -> None:
 
 
 def methods(exchange: Sandbox) -> list[str]:
-    return [command.method for command in exchange.ledger.commands()]
+    return [command.method for command in exchange.ledger.commands() if command.method is not None]
 
 
 # -- what is got back

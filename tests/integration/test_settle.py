@@ -25,7 +25,7 @@ from wsclient.sandbox import Sandbox
 from wsclient.sandbox.faults import Drop
 
 AT_ONCE = Reconnect(base=0)
-XBT_USDT = {"base": "XBT", "counter": "USDT"}
+XBT_USDT: dict[str, Any] = {"base": "XBT", "counter": "USDT"}
 LOW = 1_000_000
 
 

@@ -124,6 +124,13 @@ class UserData:
 
     def failed(self, error: WSClientError) -> None:
         """It couldn't be had, or not again."""
+        self._failed(error)
+
+    def given_up(self, error: WSClientError) -> None:
+        """No connection can be had for now."""
+        self._failed(error)
+
+    def _failed(self, error: WSClientError) -> None:
         self._id = None
         with self._changed:
             told = self._failure is None

@@ -7,7 +7,7 @@ asset, an ask its quantity of the base. So two snapshots are taken, of the balan
 Source: the protocol page, "Commands" (GetBalances, GetOrders, what orders reserve) and "Notices".
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -84,11 +84,13 @@ class Balances(Live):
     event it may miss what that event is about, since a reservation is told before its order, and a trade before
     the balances that it changes. While `stale`, this has what was known last.
 
+    on_failure: told when one of the two watches that it lives on can't be had
     options: see `Live`
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, on_failure: Callable[[], object] = lambda: None, **options: Any) -> None:
         super().__init__(**options)
+        self._on_failure = on_failure
         # what follows is guarded by the lock
         self._available: dict[int, int] = {}
         self._reserved: dict[int, int] = {}
@@ -121,6 +123,12 @@ class Balances(Live):
 
     def __repr__(self) -> str:
         return f"<Balances of {len(self._available)} assets, {'stale' if self.stale else 'whole'}>"
+
+    # -- for the watches that are followed
+
+    def failed(self, error: WSClientError) -> None:
+        super().failed(error)
+        self._on_failure()
 
     # -- with the lock held
 

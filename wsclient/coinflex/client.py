@@ -14,7 +14,7 @@ from ..core.handlers import Handlers
 from ..core.reconnect import Reconnect
 from ..core.reply import Reply
 from ..core.stats import Stats
-from ..errors import ClientClosed, InvalidRequest, WouldDeadlock
+from ..errors import ClientClosed, InvalidRequest, OutcomeUnknown, WouldDeadlock
 from .amounts import asset_code
 from .balances import Balances
 from .book import OrderBook
@@ -180,16 +180,17 @@ class WSClient(Commands):
         request, stale_after = getattr(self._requests, method)(**fields)
         return self._connection.call(request, timeout, stale_after=stale_after)
 
-    def settle(self, reply: Reply[Any], timeout: float | None = None) -> Any:
+    def settle(self, reply: Reply[Any] | OutcomeUnknown, timeout: float | None = None) -> Any:
         """Turns an order's `OutcomeUnknown` into fact, where that is possible; waits for any other outcome.
 
         Asks GetOrders on a new connection, and returns the order if it is open: {id, tonce, base, counter,
         quantity, price, time}. If it isn't and the exchange's tonces are "increasing", places it again with its
         tonce, which the exchange refuses if it was placed, and returns the reply of that. Otherwise raises
-        `OutcomeUnknown` with what is known. Only an order with a tonce can be settled, and each
-        has one unless told otherwise.
+        `OutcomeUnknown` with what is known. With CancelAllOrders the exchange forgets its tonces, so that what was
+        sent before one isn't placed again; another client's of the same account can't be seen here. Only an order
+        with a tonce can be settled, and each has one unless told otherwise.
 
-        reply: of `PlaceOrder`
+        reply: of `PlaceOrder`, or the `OutcomeUnknown` that it ended with, which `call` raises
         timeout: seconds for each of the replies that it waits for
 
         Raises what the Reply raises, `TimeoutError`, and `WouldDeadlock` on the event thread.

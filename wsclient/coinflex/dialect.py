@@ -37,8 +37,10 @@ from ..errors import (
 from .curve import NONCE_BYTES
 from .limits import COSTS
 from .signing import Credentials, encoded
-from .tonces import AUTO, Rule, Tonces, can_settle, settle
+from .tonces import AUTO, Again, Rule, Tonces, can_settle, settle
 
+_PUBLIC: Final = Examined(private=False, tag=None)
+_PRIVATE: Final = Examined(private=True, tag=None)
 WATCHES: Final = frozenset(("WatchOrders", "WatchTicker"))
 PUBLIC: Final = WATCHES | {"EstimateMarketOrder"}
 
@@ -93,13 +95,21 @@ class CoinFLEX(Dialect):
             raise InvalidRequest("the client logs in by itself: set_auth_data(), then any private call")
         tag = request.get("tag")
         tag = None if tag is None else _checked(tag)
-        late = method == "PlaceOrder" and "tonce" in request
+        late = (method == "PlaceOrder" and "tonce" in request) or method == "CancelAllOrders"
+        if tag is None and not late and method not in WATCHES:
+            return _PUBLIC if method in PUBLIC else _PRIVATE  # the usual case, made once
         return Examined(method not in PUBLIC, tag, method in WATCHES, late)
 
     def completed(self, request: Message, credentials: Any) -> Message:
+        if request["method"] == "CancelAllOrders":
+            self._tonces.reset()
+            return request
         tonce = request["tonce"]
         if tonce is AUTO:
             return {**request, "tonce": self._tonces.next()}
+        if type(tonce) is Again:
+            self._tonces.seen(tonce)
+            return {**request, "tonce": int(tonce)}
         if type(tonce) is int:
             self._tonces.seen(tonce)
         return request

@@ -46,6 +46,7 @@ class LocalState:
                     on_event_thread=self._connection.on_event_thread,
                     raised=self._connection.listener_raised,
                     close=self._closed_balances,
+                    on_failure=self._failed_balances,
                 )
             balances = self._balances
         self._follow(balances, [BALANCES, OWN_ORDERS], None)
@@ -66,6 +67,8 @@ class LocalState:
         for key in keys:  # what is left of a failure
             self._connection.unfollow(key, live)
         for key in keys:
+            if live.failure is not None:
+                break  # one of several failed at once: the others would wait for its answer for ever
             self._connection.follow(key, live, stale_after)
 
     def _closed(self, key: Hashable) -> None:
@@ -73,6 +76,14 @@ class LocalState:
             book = self._books.pop(key, None)
         if book is not None:
             self._connection.unfollow(key, book)
+
+    def _failed_balances(self) -> None:
+        """One of the two watches can't be had, so that the other one is of no use."""
+        with self._lock:
+            balances = self._balances
+        if balances is not None:
+            for key in (BALANCES, OWN_ORDERS):
+                self._connection.unfollow(key, balances)
 
     def _closed_balances(self) -> None:
         with self._lock:

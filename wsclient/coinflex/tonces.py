@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, Literal
 
 from ..core.dialect import Message, Outcome
-from ..errors import CommandError, InvalidRequest, OutcomeUnknown, TonceOutOfSequence
+from ..errors import CommandError, InvalidRequest, NotSent, OutcomeUnknown, TonceOutOfSequence
 
 Rule = Literal["increasing", "unique"]
 
@@ -24,6 +24,10 @@ class Auto:
         return "AUTO"
 
 
+class Again(int):
+    """The tonce of an order that is placed again."""
+
+
 AUTO: Final = Auto()
 """As a tonce: the client gives one, rising in the order of the wire."""
 
@@ -36,8 +40,9 @@ class Tonces:
 
     def __init__(self, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
         self._clock = clock
-        self._lock = threading.Lock()  # guards `_last`
+        self._lock = threading.Lock()  # guards what follows
         self._last = 0
+        self._forgotten = 0
 
     def next(self) -> int:
         """One greater than all before."""
@@ -46,13 +51,25 @@ class Tonces:
             return self._last
 
     def seen(self, tonce: int) -> None:
-        """The user chose one."""
+        """The user chose one, or it goes out again, which raises `NotSent` if that may place it twice."""
         with self._lock:
+            if isinstance(tonce, Again) and tonce <= self._forgotten:
+                raise NotSent("not sent: CancelAllOrders has just made the exchange forget its tonces")
             self._last = max(self._last, tonce)
+
+    def reset(self) -> None:
+        """CancelAllOrders goes out: with it the exchange forgets which tonces were used."""
+        with self._lock:
+            self._forgotten = self._last
 
     @property
     def last(self) -> int:
         return self._last
+
+    @property
+    def forgotten(self) -> int:
+        """Up to here the exchange may not know any more which it has placed."""
+        return self._forgotten
 
 
 def check_rule(rule: str) -> None:
@@ -67,7 +84,8 @@ def can_settle(request: Message) -> bool:
 
 def settle(requests: Sequence[Message], rule: Rule, tonces: Tonces) -> Generator[Message, Outcome, list[Outcome]]:
     """What became of these orders: GetOrders tells which are open; under the increasing rule the others are
-    placed again, each with its tonce, in the order of the tonces: the exchange refuses what it has placed.
+    placed again, each with its tonce, in the order of the tonces: the exchange refuses what it has placed. Not so
+    after CancelAllOrders, which resets what it knows; one by another client of the account can't be seen here.
 
     Yields requests, is sent their outcomes, returns an outcome for each order.
     """
@@ -85,12 +103,17 @@ def settle(requests: Sequence[Message], rule: Rule, tonces: Tonces) -> Generator
         tonce = request["tonce"]
         if tonce in open_orders:
             outcomes[at] = open_orders[tonce]
+        elif rule == "increasing" and tonce <= tonces.forgotten:
+            outcomes[at] = _unknown(
+                f"no order with the tonce {tonce} is open: it never arrived, or has been filled or cancelled, and "
+                "can't be placed again safely, since CancelAllOrders has made the exchange forget its tonces"
+            )
         elif rule == "unique":
             outcomes[at] = _unknown(
                 f"no order with the tonce {tonce} is open: it never arrived, or has been filled or cancelled"
             )
         else:
-            again = {name: value for name, value in request.items() if name != "tag"}
+            again = {name: value for name, value in request.items() if name != "tag"} | {"tonce": Again(tonce)}
             outcomes[at] = _placed_again(tonce, (yield again), tonces)
     return [outcomes[at] for at in range(len(requests))]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import InvalidRequest
 from .dialect import Answer, Dialect, Message
+from .outcomes import about
 from .reply import Carrier, Reply, fail, succeed
 
 _places = itertools.count()
@@ -104,4 +105,4 @@ def settle(reply: Reply[Any], answer: Answer, message: Message, dialect: Dialect
         finally:
             succeed(reply, dialect.result(message))
     else:
-        fail(reply, dialect.refusal(message, reply.request))
+        fail(reply, about(dialect.refusal(message, reply.request), reply.request))

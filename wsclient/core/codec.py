@@ -12,7 +12,7 @@ from .dialect import Message, title
 
 
 def _encoder() -> Callable[[Message], str]:
-    """As json.dumps, made once. Most messages are small, so that what it does besides writing is most of its time."""
+    """As json.dumps, made once: most messages are small, and what it does besides writing is most of its time."""
     encoder = json.JSONEncoder(allow_nan=False)
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:

@@ -29,12 +29,13 @@ from .handler_queue import QueueOptions
 from .handlers import Caller, Handlers
 from .lifecycle import Lifecycle, State
 from .meter import Meter
-from .outcomes import still_unknown
+from .outcomes import about, still_unknown
 from .pacing import Limit
 from .queued_caller import QueuedCaller
 from .reconnect import Reconnect
 from .reply import Reply, fail
 from .session import Session
+from .taps import Stream
 from .transport import Gone
 from .watches import Listener, Watch
 
@@ -122,6 +123,8 @@ class Connection(Generic[C]):
         self.post = self._life.post
         self.give_up = self._life.give_up
         self.heard = self._life.watches.heard
+        self.report = self._caller.error
+        self.tell = self._caller.tell
 
     @property
     def state(self) -> State:
@@ -162,7 +165,7 @@ class Connection(Generic[C]):
             if on_answer is not None:
                 reply.on_answer = on_answer
             if watch is not None and watch.listener is not None:
-                reply.on_sending = watch.sending
+                reply.on_sending = lambda: self._watches.sending(watch)
                 reply.on_answer = lambda message: self._began(watch, message)
             text: bytes | Callable[[], bytes]
             if late:
@@ -229,12 +232,13 @@ class Connection(Generic[C]):
             raise WouldDeadlock("the event thread can't wait for the connection that it would have to make")
         self._life.session()
 
-    def stream(self, stream: Callable[[Message], object] | None) -> None:
-        """Has each notice decoded and given to this on the event thread, before anybody else; None for no longer.
-
-        It may raise `ProtocolError`, which fails the connection.
-        """
+    def stream(self, stream: Stream) -> None:
+        """Has each message decoded and given to this on the event thread, from now on."""
         self._life.taps.stream = stream
+
+    def keeps(self, key: Hashable) -> bool:
+        """Whether there is this watch, which is restored after a lost connection."""
+        return key in self._watches
 
     def log_in(self) -> None:
         """Connects and logs in now, unless that is done; waits, and raises what went wrong."""
@@ -253,19 +257,22 @@ class Connection(Generic[C]):
                 self._life.retire(session)
         raise AuthenticationError("the connection ended each time before the login")
 
-    def settle(self, reply: Reply[Any], timeout: float | None) -> Any:
+    def settle(self, reply: Reply[Any] | OutcomeUnknown, timeout: float | None) -> Any:
         """Finds out what became of a call whose outcome is unknown; see `WSClient.settle`."""
         if self.on_event_thread():
             raise WouldDeadlock("settle() waits for replies that only this thread, the event thread, can read")
         try:
+            if isinstance(reply, OutcomeUnknown):
+                raise reply
             return reply.result(timeout)
         except OutcomeUnknown as unknown:
-            if not self._dialect.can_settle(reply.request):
+            request = unknown.request if isinstance(reply, OutcomeUnknown) else reply.request
+            if request is None or not self._dialect.can_settle(dict(request)):
                 raise
-            outcome = self._settled(reply.request, timeout)
+            outcome = self._settled(dict(request), timeout)
             if isinstance(outcome, dict):
                 return outcome
-            raise outcome from unknown
+            raise about(outcome, request) from unknown
 
     def _settled(self, request: Message, timeout: float | None) -> Outcome:
         steps = self._dialect.settle([request])
@@ -325,8 +332,11 @@ class Connection(Generic[C]):
     def _began(self, watch: Watch, message: Message) -> None:
         if self._watches.awaits(watch):
             self._watches.began([watch], message)
-        else:  # it was released meanwhile
+            return
+        try:  # it was released meanwhile
             self._end(watch.key)
+        except WSClientError:
+            pass  # it ends with its connection
 
     def _begin_later(self, watch: Watch) -> None:
         try:
@@ -404,7 +414,7 @@ class Connection(Generic[C]):
                 if isinstance(error, WSClientError):
                     raise
                 if reply.left:
-                    raise OutcomeUnknown(f"the connection broke while sending: {error}") from error
+                    return True  # the connection ends of it, and tells the call, unless its reply is there already
             # Nothing of it left, so that it may go out on another connection, unless its end has told the call.
             self._life.retire(session)
             if not self._calls.carry(reply, None):

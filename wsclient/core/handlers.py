@@ -66,6 +66,10 @@ class Caller(Generic[C]):
     def pong(self, payload: bytes) -> None:
         self._call(self._handlers.pong, payload)
 
+    def tell(self, handler: Callable[..., object] | None, *args: Any) -> None:
+        """Calls a handler of the venue's own, as the others are; on the event thread."""
+        self._call(handler, *args)
+
     def error(self, error: Exception) -> None:
         """Reports an error; logs it where nobody handles errors."""
         handler = self._handlers.error

@@ -24,7 +24,7 @@ from .handlers import Caller
 from .login import Attempt
 from .meter import Meter
 from .opening import Opening
-from .outcomes import closed, gave_up, login_failed, not_sent, outcome_unknown, stopped
+from .outcomes import about, closed, gave_up, login_failed, not_sent, outcome_unknown, stopped
 from .reconnect import Backoff, Reconnect
 from .reply import Reply, fail, succeed
 from .restoring import LOG_IN, Plan
@@ -307,7 +307,7 @@ class Lifecycle(Generic[C]):
         opening.end(error)  # before the error handler, which may wait for a lock that a waiter holds
         unsettled, self._unsettled = self._unsettled, []
         for reply in unsettled:
-            fail(reply, outcome_unknown(error))
+            fail(reply, outcome_unknown(error, reply.request))
         if self._caller.handles_errors or not opening.waited_for:
             self._caller.error(error)
         # last, so that a call made by the error handler fails too: tried again at once, that could go on for ever
@@ -316,7 +316,7 @@ class Lifecycle(Generic[C]):
     def _fail_waiting(self, error: WSClientError) -> None:
         unsettled, self._unsettled = self._unsettled, []
         for reply in unsettled:
-            fail(reply, outcome_unknown(error))
+            fail(reply, outcome_unknown(error, reply.request))
         self.deferred.fail(lambda call: not_sent(error))
 
     def _connected(self) -> Session | WSClientError:
@@ -402,6 +402,8 @@ class Lifecycle(Generic[C]):
         else:
             self.watches.keep_sent()
         self.watches.lost()
+        if self.taps.stream is not None:
+            self.taps.stream.lost()
         hurt = session.login.lost(cause)
         lost = self.calls.lost(session)
         unknown = [reply for reply in lost if reply.left]
@@ -418,7 +420,7 @@ class Lifecycle(Generic[C]):
         kept = set(map(id, self._unsettled))
         for reply in lost:  # before the error handler, which may wait for a lock that one of their callers holds
             if id(reply) not in kept:
-                fail(reply, outcome_unknown(cause) if reply.left else not_sent(cause))
+                fail(reply, outcome_unknown(cause, reply.request) if reply.left else not_sent(cause))
         self._meter.connection_ended()
         if not session.was_ready:
             return cause
@@ -430,10 +432,10 @@ class Lifecycle(Generic[C]):
 
     def _ready(self, session: Session, opening: Opening) -> None:
         """Gives a session to its callers."""
-        session.ready()
         with self._lock:
             halted = self._stopped
             if not halted:
+                session.ready()
                 self._session = session
                 self._connections += 1
                 if self._opening is opening:
@@ -472,7 +474,7 @@ class Lifecycle(Generic[C]):
                 if isinstance(outcome, dict):
                     succeed(reply, outcome)
                 else:
-                    fail(reply, outcome)
+                    fail(reply, about(outcome, reply.request))
 
     def _watch_again(self, requests: Sequence[Subscription]) -> Plan:
         for request, keys in requests:

@@ -76,7 +76,10 @@ class Meter:
     def ended(self, reply: Reply[Any], error: BaseException | None) -> None:
         """A call has its outcome, and nobody was told yet."""
         if reply.began is not None:
-            self.counter.ended(reply.began, error)
+            if error is None:
+                self.counter.replied(reply.began)
+            else:
+                self.counter.ended(reply.began, error)
         if reply.permit is not None:
             self._release(reply, error)
 

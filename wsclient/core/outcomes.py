@@ -1,6 +1,7 @@
 """What a call is told when no reply ends it: each time a new object, in the same words."""
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from ..errors import AuthenticationError, ClientClosed, NotSent, OutcomeUnknown, TransportError, WSClientError
 
@@ -21,8 +22,10 @@ def not_sent(cause: WSClientError) -> NotSent:
     return _chained(NotSent(f"not sent: {cause}"), cause)
 
 
-def outcome_unknown(cause: WSClientError) -> OutcomeUnknown:
-    return _chained(OutcomeUnknown(f"sent, but the connection ended before the reply: {cause}"), cause)
+def outcome_unknown(cause: WSClientError, request: Mapping[str, Any]) -> OutcomeUnknown:
+    error = OutcomeUnknown(f"sent, but the connection ended before the reply: {cause}")
+    error.request = request
+    return _chained(error, cause)
 
 
 def gave_up(url: str, tries: int, last: WSClientError) -> TransportError:
@@ -32,6 +35,13 @@ def gave_up(url: str, tries: int, last: WSClientError) -> TransportError:
 def still_unknown(cause: WSClientError) -> OutcomeUnknown:
     """Asking what became of a call failed too."""
     return _chained(OutcomeUnknown(f"still unknown, since asking failed: {cause}"), cause)
+
+
+def about(error: Exception, request: Mapping[str, Any]) -> Exception:
+    """The same error; an unknown outcome says whose it is, so that it can be settled."""
+    if isinstance(error, OutcomeUnknown) and error.request is None:
+        error.request = request
+    return error
 
 
 def login_failed(cause: WSClientError) -> AuthenticationError:

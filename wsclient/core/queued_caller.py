@@ -1,7 +1,7 @@
 """Handlers called through a queue; see `handler_queue`."""
 
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import MessagesDropped, WSClientError
 from .backlog import Dropped, Event, Item
@@ -63,6 +63,10 @@ class QueuedCaller(Caller[C]):
     def pong(self, payload: bytes) -> None:
         if self._handlers.pong is not None:
             self._queue.put_event(super().pong, payload)
+
+    def tell(self, handler: Callable[..., object] | None, *args: Any) -> None:
+        if handler is not None:
+            self._queue.put_event(super().tell, handler, *args)
 
     def error(self, error: Exception) -> None:
         if self.handles_errors and self._on_event_thread():

@@ -366,7 +366,7 @@ class Session:
     def _deliver_decoded(self, events: list[frames.Event], marks: list[str], stream: Stream) -> None:
         """Likewise where the venue has each notice decoded: it comes to its stream, then to the handler."""
         mark, other = (*marks, None, None)[:2]
-        loads = self._loads
+        loads, notice = self._loads, stream.notice
         handler, client = self._caller.on_message, self._caller.client
         message: Any
         for event in events:
@@ -384,7 +384,7 @@ class Session:
                 self._on_text(event)  # which tells what is wrong with it
                 continue
             try:
-                stream(message)
+                notice(message)
             except ProtocolError as error:
                 self._fail(ProtocolError(f"{self._name}: {error}", frames.PROTOCOL_ERROR))
             if handler is not None:
@@ -446,13 +446,15 @@ class Session:
             read = None if notice else self._dialect.read(message)
             if read is None:
                 if self._taps.stream is not None:
-                    self._taps.stream(message)
+                    self._taps.stream.notice(message)
                 if self._watches.attentive:
                     self._watches.notice(message)
             elif isinstance(read, Answer):
                 self._on_answer(read, message)
             elif isinstance(read, Unnamed):
                 self._on_unnamed(read, message)
+                if self._taps.stream is not None:
+                    self._taps.stream.notice(message)
             elif isinstance(read, Greeting) and self.login.greeting_matters:
                 self.login.greet(read)
         except ProtocolError as error:

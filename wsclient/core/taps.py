@@ -2,10 +2,19 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 Tap = Callable[[str], object]
-Stream = Callable[[dict[str, Any]], object]
+
+
+class Stream(Protocol):
+    """A venue's own reader of all that comes. The event thread calls it."""
+
+    def notice(self, message: dict[str, Any]) -> None:
+        """A decoded message, before anybody else has it. May raise `ProtocolError`, which fails the connection."""
+
+    def lost(self) -> None:
+        """The connection ended."""
 
 
 class Taps:
@@ -15,8 +24,7 @@ class Taps:
         self._lock = threading.Lock()  # guards the writing of what follows
         self.all: tuple[Tap, ...] = ()
         self.stream: Stream | None = None
-        """The venue's own, which is given each decoded notice first; it may raise `ProtocolError`. Set by any
-        thread, called by the event thread."""
+        """The venue's own reader, where somebody needs it; set by any thread."""
 
     def add(self, tap: Tap) -> Callable[[], None]:
         """Adds one; returns what removes it, as often as it is called."""

@@ -32,7 +32,10 @@ class Listener(Protocol):
         """The connection ended: what is known may be wrong from now on."""
 
     def failed(self, error: WSClientError) -> None:
-        """The watch couldn't be had, or not again. Only `asked` begins it anew."""
+        """The watch couldn't be had, or not again: it has ended."""
+
+    def given_up(self, error: WSClientError) -> None:
+        """No connection can be had. The watch is kept, and `asked` for again when there is one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,12 +55,6 @@ class Watch:
     heard: float = 0.0  # when the last message of it came; the event thread's
     renewing: bool = False  # it was stale and is asked for again; the event thread's
     mute: bool = False  # nothing was heard of it since it was stale; the event thread's
-
-    def sending(self) -> None:
-        """The request of its listener is about to go out."""
-        self.sent = True
-        if self.listener is not None:
-            self.listener.asked()
 
 
 class Watches:
@@ -84,6 +81,12 @@ class Watches:
                     raise InvalidRequest(f"{watch.key} is followed already")
             self._asked[watch.key] = watch
             self._look()
+
+    def sending(self, watch: Watch) -> None:
+        """A listener's request is about to go out; it isn't told if it has given up meanwhile."""
+        watch.sent = True
+        if watch.listener is not None and self.awaits(watch):
+            watch.listener.asked()
 
     def forget(self, watch: Watch, error: WSClientError) -> None:
         """The request of a listener failed; it is told so, unless it gave up itself or is brought back anyway."""
@@ -147,7 +150,7 @@ class Watches:
         """No connection could be had: they are kept for when somebody asks for one again."""
         for watch in self.kept():
             if watch.listener is not None:
-                watch.listener.failed(error)
+                watch.listener.given_up(error)
 
     def awaits(self, watch: Watch) -> bool:
         """Whether the answer to a listener's request is waited for."""

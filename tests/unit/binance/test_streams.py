@@ -1,0 +1,268 @@
+"""Streams: their names, the order of their events, and how connections are joined."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from wsclient.binance.stream import Sink, Stream
+from wsclient.binance.streams import Streams, name_of, position_of, subscribe
+from wsclient.core.dialect import Answer
+from wsclient.errors import BadRequest, ProtocolError, WSClientError
+
+A, B, C = "the first connection", "the second", "the third"
+
+
+class Kept(Sink):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def put(self, text: str) -> None:
+        self.texts.append(text)
+
+    def subscribed(self) -> None: ...
+    def lost(self) -> None: ...
+    def failed(self, error: WSClientError) -> None: ...
+
+    @property
+    def ids(self) -> list[int]:
+        return [json.loads(text)["data"]["t"] for text in self.texts]
+
+
+def trade(number: int) -> str:
+    return f'{{"stream":"bnbbtc@trade","data":{{"e":"trade","t":{number}}}}}'
+
+
+def user_event(text: str) -> str:
+    return f'{{"stream":"thelistenkey","data":{{"e":"{text}"}}}}'
+
+
+def stream(name: str = "bnbbtc@trade", **options: Any) -> tuple[Stream, Kept]:
+    made, kept = Stream(name, **options), Kept()
+    made.sinks = (kept,)
+    made.begin(A)
+    return made, kept
+
+
+# -- names and places
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (trade(1), "bnbbtc@trade"),
+        ('{"stream":"!ticker@arr","data":[]}', "!ticker@arr"),
+        (' { "stream" : "x@trade", "data": {}}', "x@trade"),
+        ('{"result":null,"id":1}', None),
+        ('{"e":"serverShutdown","E":1}', None),
+        ("", None),
+    ],
+)
+def test_a_text_tells_its_stream_without_being_decoded(text: str, name: str | None) -> None:
+    assert name_of(text) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "place"),
+    [
+        ("bnbbtc@trade", {"t": 5}, (5,)),
+        ("bnbbtc@aggTrade", {"a": 6}, (6,)),
+        ("bnbbtc@depth@100ms", {"U": 1, "u": 7}, (7,)),
+        ("bnbbtc@depth5@100ms", {"lastUpdateId": 8}, (8,)),
+        ("bnbbtc@bookTicker", {"u": 9}, (9,)),
+        ("bnbbtc@kline_1m", {"E": 10, "k": {"t": 3}}, (10, 3)),
+        ("bnbbtc@ticker", {"E": 11}, (11,)),
+        ("!miniTicker@arr", [{"E": 11}, {"E": 12}], (12,)),
+        ("!ticker@arr@3000ms", [], None),
+        ("bnbbtc@trade", {"t": "5"}, None),
+        ("bnbbtc@trade", [], None),
+    ],
+)
+def test_each_kind_of_event_has_its_place(name: str, data: Any, place: Any) -> None:
+    position = position_of(name)
+    assert position is not None
+    assert position(data) == place
+
+
+def test_an_accounts_events_have_none() -> None:
+    assert position_of("thelistenkey") is None
+
+
+def test_answers_and_both_forms_of_errors_are_read() -> None:
+    dialect = Streams()
+    asked = dialect.tagged(subscribe(["bnbbtc@trade", "thelistenkey"]), 4)
+    assert asked == {"method": "SUBSCRIBE", "params": ["bnbbtc@trade", "thelistenkey"], "id": 4}
+    assert dialect.read({"result": None, "id": 4}) == Answer(4, True)
+    told = {"code": 2, "msg": "Invalid request"}
+    for message in ({"error": told, "id": 4}, {**told, "id": 4}):
+        assert dialect.read(message) == Answer(4, False)
+        error = dialect.refusal(message, asked)
+        assert isinstance(error, BadRequest)
+        assert (error.code, error.message) == (2, "Invalid request")
+        assert "thelistenkey" not in repr(error)
+    assert dialect.read(told) is None
+    assert dialect.read({"stream": "x@trade", "data": {}}) is None
+    with pytest.raises(ProtocolError):
+        dialect.read({"result": None, "id": "4"})
+
+
+# -- one connection after another
+
+
+def test_the_first_connections_events_are_told_as_they_come() -> None:
+    made, kept = stream()
+    for number in (1, 2, 3):
+        made.take(A, trade(number))
+    made.take(B, trade(4))
+    assert kept.texts == [trade(1), trade(2), trade(3)]
+
+
+@pytest.mark.parametrize("ahead", ["first", "second"])
+def test_an_overlapping_connection_takes_over_without_loss_or_repetition(ahead: str) -> None:
+    made, kept = stream()
+    made.take(A, trade(1))
+    made.overlap(B)
+    if ahead == "first":
+        for number in (2, 3):
+            made.take(A, trade(number))
+        made.take(B, trade(2))
+        made.take(A, trade(4))  # the second has told an older one: it can take over
+        for number in (3, 4, 5):
+            made.take(B, trade(number))
+    else:
+        for number in (2, 3, 4):
+            made.take(B, trade(number))
+        made.take(A, trade(2))
+        made.take(A, trade(3))  # too late to count
+        made.take(B, trade(5))
+    assert kept.ids == [1, 2, 3, 4, 5]
+
+
+def test_a_second_connection_takes_over_when_the_first_has_ended() -> None:
+    made, kept = stream()
+    made.take(A, trade(1))
+    made.overlap(B)
+    for number in (1, 2, 3):
+        made.take(B, trade(number))
+    assert kept.ids == [1]
+    made.switch(B)
+    made.take(A, trade(2))
+    made.take(B, trade(4))
+    assert kept.ids == [1, 2, 3, 4]
+
+
+def test_a_second_connection_that_fails_leaves_the_first_as_it_was() -> None:
+    made, kept = stream()
+    made.take(A, trade(1))
+    made.overlap(B)
+    made.take(B, trade(2))
+    made.separate()
+    made.switch(B)  # too late
+    made.take(A, trade(2))
+    assert kept.ids == [1, 2]
+
+
+def test_events_without_a_place_are_known_by_their_text() -> None:
+    made, kept = stream("thelistenkey")
+    made.take(A, user_event("a"))
+    made.overlap(B)
+    made.take(B, user_event("b"))
+    made.take(A, user_event("b"))
+    made.take(B, user_event("c"))
+    made.overlap(C)
+    made.take(C, user_event("c"))
+    made.take(C, user_event("d"))
+    made.switch(C)
+    assert kept.texts == [user_event(text) for text in "abcd"]
+
+
+def test_any_interleaving_of_two_connections_tells_everything_once() -> None:
+    for seed in range(300):
+        chance = random.Random(seed)
+        made, kept = stream()
+        made.take(A, trade(0))
+        begins = chance.randrange(1, 6)  # where the second connection's subscription begins
+        first, second = list(range(1, 10 + chance.randrange(5))), list(range(begins, 15))
+        made.overlap(B)
+        while first or second:
+            if first and (first[0] < begins or not second or chance.random() < 0.5):
+                made.take(A, trade(first.pop(0)))
+            else:
+                made.take(B, trade(second.pop(0)))
+        made.switch(B)
+        assert kept.ids == list(range(15)), seed
+
+
+# -- what was missed
+
+
+def test_after_a_loss_what_was_told_already_is_not_told_again() -> None:
+    made, kept = stream()
+    made.take(A, trade(1))
+    made.lose()
+    made.take(A, trade(2))
+    made.begin(B)
+    for number in (1, 2):
+        made.take(B, trade(number))
+    assert kept.ids == [1, 2]
+
+
+def test_missing_trades_are_fetched_while_what_comes_is_held() -> None:
+    asked: list[Stream] = []
+    made, kept = stream(fill=asked.append)
+    made.take(A, trade(1))
+    made.lose()
+    made.begin(B)
+    made.take(B, trade(5))
+    made.take(B, trade(6))
+    assert asked == [made]
+    assert (made.last, made.next_held) == ((1,), (5,))
+    assert kept.ids == [1]
+    made.filled([trade(number) for number in (1, 2, 3, 4, 5)])
+    made.take(B, trade(7))
+    assert kept.ids == [1, 2, 3, 4, 5, 6, 7]
+    assert len(asked) == 1
+
+
+def test_missing_trades_can_be_asked_for_before_the_next_one_comes() -> None:
+    asked: list[Stream] = []
+    made, kept = stream(fill=asked.append)
+    assert not made.fill()  # nothing was told that could be followed up
+    made.take(A, trade(1))
+    made.lose()
+    made.begin(B)
+    assert made.fill()
+    assert not made.fill()
+    made.filled([trade(2)])
+    made.take(B, trade(3))
+    assert kept.ids == [1, 2, 3]
+
+
+def test_trades_that_cant_be_fetched_are_counted() -> None:
+    made, kept = stream(fill=lambda stream: None)
+    made.take(A, trade(1))
+    made.lose()
+    made.begin(B)
+    made.take(B, trade(9))
+    made.filled([trade(8)], missed=6)
+    assert kept.ids == [1, 8, 9]
+    assert made.missed == 6
+
+
+def test_a_switch_while_missing_trades_are_fetched_keeps_the_order() -> None:
+    made, kept = stream(fill=lambda stream: None)
+    made.take(A, trade(1))
+    made.lose()
+    made.begin(B)
+    made.take(B, trade(4))
+    made.overlap(C)
+    made.take(C, trade(5))
+    made.take(B, trade(5))
+    made.switch(C)
+    made.take(C, trade(6))
+    made.filled([trade(2), trade(3)])
+    made.take(C, trade(7))
+    assert kept.ids == [1, 2, 3, 4, 5, 6, 7]

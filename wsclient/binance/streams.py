@@ -1,0 +1,122 @@
+"""The market streams' language: names, requests, and which event of a stream comes after which.
+
+Source: the protocol page, "Market streams".
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from ..core.dialect import Answer, Dialect, Examined, Message
+from ..core.pacing import Limit
+from ..errors import AuthenticationError, BadRequest, CommandError, ProtocolError
+
+MESSAGES: Final = "messages"
+
+LIMITS: Final = {MESSAGES: Limit(3, 1, per_connection=True)}
+"""The exchange allows 5 messages in a second, Pings and Pongs counted, which can't wait: two places are theirs."""
+
+MAX_STREAMS: Final = 1024
+"""Streams of one connection."""
+
+BATCH: Final = 200
+"""Names in one SUBSCRIBE."""
+
+SHUTDOWN: Final = "serverShutdown"
+
+Data = Any
+Position = tuple[int, ...]
+"""Where an event stands in its stream: later ones are greater."""
+
+
+class Streams(Dialect):
+    """How the core asks a connection of market streams, and reads its answers."""
+
+    reply_mark = '"id"'
+    frame_costs = {MESSAGES: 1}  # noqa: RUF012 - read only
+
+    def examine(self, request: Message) -> Examined:
+        return Examined(False, None)
+
+    def tagged(self, request: Message, tag: int) -> Message:
+        return {**request, "id": tag}
+
+    def read(self, message: Message) -> Answer | None:
+        tag = message.get("id")
+        if tag is None or "stream" in message:
+            return None
+        if type(tag) is not int:
+            raise ProtocolError(f"an answer whose id isn't ours: {tag!r:.50}")
+        return Answer(tag, "result" in message)
+
+    def costs(self, request: Message) -> Mapping[str, int]:
+        return {MESSAGES: 1}
+
+    def refusal(self, message: Message, request: Message) -> CommandError:
+        error = message.get("error")
+        told = error if isinstance(error, dict) else message  # both forms are in use
+        names = [name if "@" in name else "…" for name in request["params"]]  # else it is a listenKey, a secret
+        shown = {**request, "params": names}
+        return BadRequest(told.get("code"), str(told.get("msg", "no reason given")), shown)
+
+    def login(self, credentials: Any, greeting: Any) -> Message:
+        raise AuthenticationError("market streams have no login")
+
+    def login_refused(self, error: CommandError) -> AuthenticationError:
+        raise AuthenticationError("market streams have no login")
+
+
+def subscribe(names: list[str]) -> Message:
+    """The request that begins these streams."""
+    return {"method": "SUBSCRIBE", "params": names}
+
+
+def unsubscribe(names: list[str]) -> Message:
+    """The request that ends them."""
+    return {"method": "UNSUBSCRIBE", "params": names}
+
+
+# -- texts: {"stream": name, "data": event}
+
+_START: Final = '{"stream":"'
+_NAME: Final = re.compile(r'\s*\{\s*"stream"\s*:\s*"([^"\\]*)"')
+
+
+def name_of(text: str) -> str | None:
+    """The stream that a text is of, without decoding it; None for what isn't of a stream."""
+    if text.startswith(_START):
+        return text[11 : text.find('"', 11)]
+    found = _NAME.match(text)
+    return None if found is None else found[1]
+
+
+# -- the order of events
+
+_NUMBERS: Final = {"trade": "t", "aggTrade": "a", "depth": "u", "bookTicker": "u"}
+_TIMED: Final = re.compile(r"kline_.*|ticker.*|miniTicker|avgPrice|arr")
+
+
+def position_of(name: str) -> Callable[[Data], Position | None] | None:
+    """What tells the position of an event in the stream of this name; None where only its text identifies it."""
+    kind = name.partition("@")[2].split("@")[0]
+    if kind in _NUMBERS:
+        return lambda data: _integers(data, _NUMBERS[kind])
+    if kind in ("depth5", "depth10", "depth20"):
+        return lambda data: _integers(data, "lastUpdateId")
+    if not _TIMED.fullmatch(kind):
+        return None
+    if kind == "arr":
+        return lambda data: max((_integers(one, "E") or (0,) for one in data), default=None)
+    if kind.startswith("kline_"):
+        return lambda data: _integers(data, "E", _integers(data.get("k"), "t"))
+    return lambda data: _integers(data, "E")
+
+
+def is_trades(name: str) -> bool:
+    """Whether this is a stream of single trades, whose ids leave nothing out."""
+    return name.endswith("@trade")
+
+
+def _integers(data: Data, field: str, more: Position | None = ()) -> Position | None:
+    value = data.get(field) if isinstance(data, dict) else None
+    return (value, *(more or ())) if type(value) is int else None
