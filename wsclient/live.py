@@ -64,6 +64,7 @@ class Live(ABC):
         self._held: list[Message] = []
         self._claimed = False
         self._failure: WSClientError | None = None
+        self._ended = False  # the failure is for good: only `claim` begins anew
         self._listeners: tuple[Callable[[Any], object], ...] = ()
 
     # -- for readers, on any thread
@@ -138,13 +139,14 @@ class Live(ABC):
                 return False
             self._claimed = True
             self._failure = None
+            self._ended = False
             return True
 
     def asked(self) -> None:
         """The snapshot is about to be asked for: notices are held from now on."""
         with self._lock:
-            if self._phase is Phase.ASKED:
-                return  # for one more answer, or once more for the same
+            if self._phase is Phase.ASKED or self._ended:
+                return  # for one more answer, or once more for the same; or one of several has failed
             visible = self._phase is Phase.WHOLE
             self._phase = Phase.ASKED
             self._held = []
@@ -198,11 +200,13 @@ class Live(ABC):
         self._end(None)
 
     def failed(self, error: WSClientError) -> None:
-        """It couldn't be asked for, or was refused: `wait()` raises this until it is asked for again."""
+        """It couldn't be asked for, or was refused: `wait()` raises this until the user asks for it again."""
+        with self._lock:
+            self._ended = True
         self._end(error)
 
     def given_up(self, error: WSClientError) -> None:
-        """No connection can be had for now: `wait()` raises this until it is asked for again."""
+        """No connection can be had for now: `wait()` raises this until there is one."""
         self._end(error)
 
     def _end(self, error: WSClientError | None) -> None:

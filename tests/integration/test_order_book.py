@@ -265,6 +265,31 @@ def test_a_book_that_could_not_be_had_is_tried_again_when_it_is_asked_for(
     assert client.order_book(XBT, USDT) is book
 
 
+def test_balances_of_which_a_half_could_not_be_had_are_tried_again_as_a_whole(
+    charging: Sandbox, make_client: MakeClient
+) -> None:
+    client = make_client(charging.url, err_handler=lambda client, error: None, reconnect=None)
+    log_in(client, charging)
+    charging.faults.add(Drop(method="GetBalances"))
+    balances = client.balances()
+    with pytest.raises(TransportError):
+        balances.wait(PATIENCE)
+    assert client.balances() is balances
+    assert not balances.wait(PATIENCE).stale
+
+
+def test_half_of_what_failed_does_not_make_it_wait_for_ever() -> None:
+    """One of two watches failed while the other one was just being asked for."""
+    balances = Balances()
+    assert balances.claim()
+    balances.asked()
+    balances.failed(NotSent("the first"))
+    balances.asked()
+    with pytest.raises(NotSent, match="the first"):
+        balances.wait(PATIENCE)
+    assert balances.claim()
+
+
 def test_who_waits_for_a_book_is_told_when_recovery_gives_up(exchange: Sandbox, make_client: MakeClient) -> None:
     few = Reconnect(tries=2, base=0.01, cap=0.01)
     client = make_client(exchange.url, err_handler=lambda client, error: None, reconnect=few)
@@ -474,3 +499,27 @@ def test_a_notice_that_makes_no_sense_costs_the_connection_and_the_book_heals(ma
         eventually(book, lambda: not book.stale and len(book) == 1)
         client.stop()
     assert [type(error) for error in told_errors] == [ProtocolError]
+
+
+def test_a_book_that_is_closed_before_its_answer_costs_nothing_when_the_client_is_stopped(
+    make_client: MakeClient,
+) -> None:
+    """Its answer, which comes during the closing handshake, would have the watch ended on the event thread."""
+
+    def script(peer: Peer) -> None:
+        asked = peer.receive("WatchOrders")
+        watched.set()
+        peer.wait_for_close()
+        peer.reply(asked, orders=[])
+        peer.close_frame()
+        peer.wait_for_end()
+
+    told: list[Exception] = []
+    watched = threading.Event()
+    with PeerServer(script) as server:
+        client = make_client(server.url, err_handler=lambda client, error: told.append(error))
+        book = client.order_book(XBT, USDT)
+        assert watched.wait(PATIENCE)
+        book.close()
+        client.stop()
+    assert told == []

@@ -406,3 +406,29 @@ def test_notices_keep_a_watch_fresh(make_client: MakeClient) -> None:
         client.EstimateMarketOrder(**XBT_USDT, quantity=1).result(5)
         client.stop()
     assert told.all_errors() == []
+
+
+def test_a_connection_that_was_never_opened_to_its_callers_is_not_told_closed(make_client: MakeClient) -> None:
+    """stop() meets one that is still being restored, whose last answer comes during the closing handshake."""
+
+    def script(peer: Peer) -> None:
+        asked = peer.receive("WatchTicker")
+        if peer.number == 0:
+            peer.reply(asked)
+            peer.close(1001)
+            return
+        restoring.set()
+        peer.wait_for_close()
+        peer.reply(asked)
+        peer.close_frame()
+        peer.wait_for_end()
+
+    restoring = threading.Event()
+    told = Moments()
+    with PeerServer(script) as server:
+        client = make_client(server.url, **told.handlers(), reconnect=AT_ONCE)
+        client.WatchTicker(**XBT_USDT, watch=True).result(5)
+        assert restoring.wait(10)
+        client.stop()
+    kinds = [kind for kind, _ in told.all]
+    assert kinds.count("open") == kinds.count("close") == 1

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -20,9 +21,9 @@ from wsclient import (
     WouldDeadlock,
     WSClient,
 )
-from wsclient.coinflex.tonces import AUTO, Tonces
+from wsclient.coinflex.tonces import AUTO, Again, Tonces
 from wsclient.sandbox import Sandbox
-from wsclient.sandbox.faults import Drop
+from wsclient.sandbox.faults import Delay, Drop, Gate, Mute
 
 AT_ONCE = Reconnect(base=0)
 XBT_USDT: dict[str, Any] = {"base": "XBT", "counter": "USDT"}
@@ -210,6 +211,61 @@ def test_settling_on_the_event_thread_would_wait_for_itself(make_client: MakeCli
     assert isinstance(raised.get(timeout=5), WouldDeadlock)
 
 
+@pytest.mark.parametrize("when", ["before", "executed"])
+def test_nothing_is_placed_again_after_the_exchange_forgot_its_tonces(
+    make_client: MakeClient, exchange: Sandbox, when: Any
+) -> None:
+    """CancelAllOrders resets them, so that they no longer show what was placed."""
+    client = quiet(make_client, exchange)
+    reply = cut_off(client, exchange, when)
+    client.call("CancelAllOrders")
+    with pytest.raises(OutcomeUnknown, match="CancelAllOrders"):
+        client.settle(reply, timeout=5)
+    assert orders(exchange) == 0
+    later = cut_off(client, exchange)  # what came after it is as safe as ever
+    assert client.settle(later, timeout=5)["id"]
+    assert orders(exchange) == 1
+
+
+def test_cancelling_all_orders_while_settling_keeps_the_order_from_going_out(
+    make_client: MakeClient, exchange: Sandbox
+) -> None:
+    client = quiet(make_client, exchange)
+    reply = cut_off(client, exchange)
+    gate = Gate()
+    exchange.faults.add(Delay(method="GetOrders", gate=gate))
+    with ThreadPoolExecutor(1) as pool:
+        settling = pool.submit(client.settle, reply, 10)
+        exchange.ledger.wait_for(lambda ledger: ledger.executed("GetOrders"))
+        client.call("CancelAllOrders")
+        gate.open()
+        assert isinstance(settling.exception(10), OutcomeUnknown)
+    assert exchange.ledger.executed("PlaceOrder") == []
+
+
+def test_an_order_goes_out_again_only_with_tonces_that_the_exchange_knows() -> None:
+    tonces = Tonces(lambda: 100)
+    tonce = tonces.next()
+    tonces.seen(Again(tonce))
+    tonces.reset()
+    with pytest.raises(NotSent, match="CancelAllOrders"):
+        tonces.seen(Again(tonce))
+    tonces.seen(Again(tonces.next()))
+
+
+def test_an_outcome_that_was_raised_can_be_settled_too(make_client: MakeClient, exchange: Sandbox) -> None:
+    client = logged_in(make_client(exchange.url), exchange)
+    exchange.faults.add(Drop(method="PlaceOrder", when="before"))
+    with pytest.raises(OutcomeUnknown) as caught:
+        client.call("PlaceOrder", **XBT_USDT, quantity=10_000, price=LOW)
+    assert caught.value.request is not None
+    assert caught.value.request["tonce"] is not None
+    assert client.settle(caught.value, timeout=5)["id"]
+    assert orders(exchange) == 1
+    with pytest.raises(OutcomeUnknown):
+        client.settle(OutcomeUnknown("of somebody else's"))
+
+
 # -- resubmit=True
 
 
@@ -242,6 +298,18 @@ def test_with_resubmit_a_connection_cut_again_while_settling_settles_on_the_next
     exchange.faults.add(Drop(method="GetOrders", times=2))
     assert bid(client).result(5)["tonce"]
     assert orders(exchange) == 1
+
+
+def test_with_resubmit_too_nothing_is_placed_again_that_may_have_been_cancelled(
+    make_client: MakeClient, exchange: Sandbox
+) -> None:
+    client = quiet(make_client, exchange, resubmit=True)
+    exchange.faults.add(Drop(method="CancelAllOrders", when="executed"))
+    exchange.faults.add(Mute(method="PlaceOrder"))
+    reply = bid(client)
+    assert isinstance(client.CancelAllOrders().exception(5), OutcomeUnknown)
+    assert isinstance(reply.exception(5), OutcomeUnknown)
+    assert orders(exchange) == 0
 
 
 def test_stopped_while_settling_it_stays_unknown(make_client: MakeClient, exchange: Sandbox) -> None:

@@ -25,6 +25,7 @@ from wsclient import (
     InvalidRequest,
     NotFound,
     OutcomeUnknown,
+    ProtocolError,
     Reply,
     State,
     TransportError,
@@ -324,6 +325,34 @@ def test_a_ping_while_much_waits_to_be_sent_does_not_end_the_connection(make_cli
         client.stop()
         assert server.connections == 1
     assert told.all_errors() == []
+
+
+@pytest.mark.parametrize("handled", [True, False])
+def test_a_reply_that_is_there_counts_though_the_rest_of_its_request_could_not_be_sent(
+    make_client: MakeClient, handled: bool
+) -> None:
+    """The event thread comes to it only after the sender has given up."""
+
+    def script(peer: Peer) -> None:
+        peer._buffer = peer.socket.recv(2)  # the request has begun
+        peer.send_text({"notice": "TickerChanged"})
+        peer.reply(1)
+        peer.wait_for_test()
+
+    busy = threading.Event()
+
+    def on_message(client: WSClient, text: str) -> None:
+        assert busy.wait(10)
+
+    told = Recorder()
+    handlers = {**told.handlers(errors=handled), "msg_handler": on_message}
+    with PeerServer(script, receive_buffer=8192) as server:
+        client = make_client(server.url, socket_timeout=0.5, **handlers)
+        reply = client.send({"method": "WatchTicker", "filling": "x" * 8_000_000})
+        assert not reply.done()
+        busy.set()
+        assert reply.result(10)["error_code"] == 0
+    assert not [error for error in told.all_errors() if isinstance(error, ProtocolError)]
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no such timers here")

@@ -61,7 +61,10 @@ def test_a_self_signed_certificate_is_accepted_by_insecure_ssl_with_one_warning(
     closed = threading.Semaphore(0)
     with PeerServer(once, tls=certificate.server_context()) as server:
         client = make_client(
-            server.url, insecure_ssl=True, close_handler=lambda client, code, reason: closed.release()
+            server.url,
+            insecure_ssl=True,
+            reconnect=None,
+            close_handler=lambda client, code, reason: closed.release(),
         )
         for _ in range(3):
             assert watch(client).result(5)["error_code"] == 0

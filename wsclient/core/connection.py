@@ -414,12 +414,26 @@ class Connection(Generic[C]):
                 if isinstance(error, WSClientError):
                     raise
                 if reply.left:
-                    return True  # the connection ends of it, and tells the call, unless its reply is there already
+                    # the connection ends of it, and tells the call, unless its reply is there already
+                    if waits_until == 0:
+                        self._raise_soon(reply)
+                    return True
             # Nothing of it left, so that it may go out on another connection, unless its end has told the call.
             self._life.retire(session)
             if not self._calls.carry(reply, None):
                 break
         return False
+
+    def _raise_soon(self, reply: Reply[Any]) -> None:
+        """Raises what a call ends with while it is sent, where nobody else would hear of it."""
+        if self._caller.handles_errors or self._life.resubmits(reply):
+            return
+        try:
+            error = reply.exception(self.endpoint.timeout)
+        except TimeoutError:
+            return  # a handler is busy: the Reply tells it when the event thread comes to it
+        if isinstance(error, WSClientError):
+            raise error
 
     def _log_in(self, session: Session) -> None:
         attempt = session.login.begin(waits=True)

@@ -138,6 +138,10 @@ class Lifecycle(Generic[C]):
             or (session is not None and session.login.deadline() is not None)
         )
 
+    def resubmits(self, reply: Reply[Any]) -> bool:
+        """Whether a call is settled on the next connection if this one ends before the reply."""
+        return self._resubmit and self._dialect.can_settle(reply.request)
+
     def give_up(self, error: WSClientError) -> None:
         """Ends the connection, if there is one; its end is told with this error."""
         session = self._running
@@ -407,8 +411,8 @@ class Lifecycle(Generic[C]):
         hurt = session.login.lost(cause)
         lost = self.calls.lost(session)
         unknown = [reply for reply in lost if reply.left]
-        if self._resubmit and not self._stopped:
-            self._unsettled += [reply for reply in unknown if self._dialect.can_settle(reply.request)]
+        if not self._stopped:
+            self._unsettled += [reply for reply in unknown if self.resubmits(reply)]
         if session.was_ready:
             # those that waited for the login lost it; the others go out on the next connection
             self.deferred.fail(lambda call: login_failed(cause) if call.private else None)
