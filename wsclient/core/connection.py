@@ -308,6 +308,7 @@ class Connection(Generic[C]):
         known = self._watches.get(key)
         if known is not None and known.listener is None:
             # the user's own: only a new beginning brings the state as it is
+            watch.shared = True
             self._watches.ended([key])
             try:
                 ending = self._unwatch(key)
@@ -333,6 +334,8 @@ class Connection(Generic[C]):
         if self._watches.awaits(watch):
             self._watches.began([watch], message)
             return
+        if watch.key in self._watches:
+            return  # it was released meanwhile, but the user wants it too
         try:  # it was released meanwhile
             self._end(watch.key)
         except WSClientError:

@@ -45,12 +45,14 @@ class Watch:
     stale_after: seconds without a message of it after which it counts as stale; None for never
     fed: the venue's own stream brings its listener the notices, and tells `Watches.heard` of what has to come in
         any market; so silence after a renewal too shows that the connection is dead
+    shared: the user has asked for it besides its listener, and keeps it when that is done
     """
 
     key: Key
     stale_after: float | None = None
     listener: Listener | None = None
     fed: bool = False
+    shared: bool = False
     sent: bool = False  # a listener's request may have left
     heard: float = 0.0  # when the last message of it came; the event thread's
     renewing: bool = False  # it was stale and is asked for again; the event thread's
@@ -106,8 +108,15 @@ class Watches:
             for watch in watches:
                 watch.heard = now
                 watch.renewing = False
+                known = self._kept.get(watch.key)
+                if known is not None and watch.listener is None and known.listener is not None:
+                    known.shared = True
+                    continue
+                if known is not None and known.listener is None and watch.listener is not None:
+                    watch.shared = True
                 self._kept[watch.key] = watch
-                self._asked.pop(watch.key, None)
+                if self._asked.get(watch.key) is watch:
+                    del self._asked[watch.key]
             self._look()
         for watch in watches:
             if watch.listener is not None:
@@ -166,10 +175,14 @@ class Watches:
             if asked is not None and asked.listener is listener:
                 del self._asked[key]  # its answer ends it
             following = kept is not None and kept.listener is listener
-            if following:
+            ends = False
+            if kept is not None and following:
+                ends = not kept.shared
                 del self._kept[key]
+                if kept.shared:
+                    self._kept[key] = Watch(key, heard=self._clock())
             self._look()
-            return following
+            return ends
 
     def kept(self) -> list[Watch]:
         with self._lock:
