@@ -67,6 +67,12 @@ def test_sinks_know_the_errors_and_nothing_else_of_ours(path: Path) -> None:
     assert layers_of(path) <= {"errors", "sinks"}
 
 
+def test_nothing_stands_on_the_command_line() -> None:
+    for path in ROOT.rglob("*.py"):
+        if path.parent.name != "cli" and path != ROOT / "__main__.py":
+            assert "cli" not in layers_of(path), path
+
+
 def test_threads_start_in_few_places() -> None:
     starting = {
         str(path.relative_to(ROOT))

@@ -1,0 +1,323 @@
+"""`python -m wsclient`, run as a program: what it keeps and shows, how it ends, and that it shows no traceback."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.peers import PATIENCE, Stopwatch
+from wsclient import WSClient, to_wire
+from wsclient.sandbox import Sandbox
+from wsclient.sandbox.faults import Refuse
+from wsclient.sinks import read_jsonl, read_sqlite
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = [sys.executable, "-u", "-m", "wsclient"]
+
+REFUSED, USAGE, NO_CONNECTION, NO_LOGIN, BAD_VALUE, NOT_KEPT = 1, 2, 3, 4, 6, 8
+
+
+def environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return {**kept, "PYTHONPATH": str(ROOT)}
+
+
+def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The program, run to its end in a folder; it shows no traceback."""
+    done = subprocess.run(
+        [*PROGRAM, *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+        env=environment(),
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def failed(status: int, folder: Path, *arguments: str) -> str:
+    """The one sentence with which it ends with this status."""
+    done = run(folder, *arguments)
+    assert done.returncode == status, done
+    assert done.stdout == ""
+    sentences = done.stderr.splitlines()
+    assert len(sentences) == 1, done.stderr
+    assert sentences[0].startswith("python -m wsclient: ")
+    return sentences[0]
+
+
+class Recorder:
+    """The program while it records an exchange of the test's; killed if it doesn't end by itself."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [*PROGRAM, "record", *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        self._timer = threading.Timer(PATIENCE, self.process.kill)
+        self._timer.start()
+
+    def wait_for(self, pattern: str) -> None:
+        """Until a line of stderr has the pattern."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if re.search(pattern, line):
+                return
+        raise AssertionError(f"it ended without saying {pattern!r}")
+
+    def end(self) -> tuple[int, str, str]:
+        """Its status, and what it said on stdout and (since it was last asked) on stderr, once it has ended."""
+        said, warned = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, said, warned
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._timer.cancel()
+        self.process.kill()
+        self.process.communicate()
+
+
+def kept(report: str) -> dict[str, int]:
+    """How many messages each store says it has kept."""
+    found = re.findall(r"^(\S+): kept ([\d,]+) messages", report, re.MULTILINE)
+    return {name: int(count.replace(",", "")) for name, count in found}
+
+
+@pytest.fixture
+def still() -> Iterator[Sandbox]:
+    """An exchange where nothing happens by itself."""
+    with Sandbox(traders=0) as exchange:
+        yield exchange
+
+
+def place(exchange: Sandbox, number: int) -> None:
+    user = exchange.users[0]
+    with WSClient(exchange.url) as client:
+        client.set_auth_data(user.id, user.cookie, user.passphrase)
+        for _ in range(number):
+            client.PlaceOrder(base="XBT", counter="USDT", quantity=to_wire("0.01"), price=to_wire(100)).result(
+                PATIENCE
+            )
+
+
+# -- help
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ("record", "show", "Exit status")),
+        (["record"], ("coinflex", "--sandbox", "--to", "--seconds", "--messages", "sqlite:", "Ctrl-C")),
+        (["show"], ("FILE", "--product", "--since", "--counts")),
+    ],
+    ids=["main", "record", "show"],
+)
+def test_help_says_how(tmp_path: Path, arguments: list[str], expected: tuple[str, ...]) -> None:
+    done = run(tmp_path, *arguments, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in expected:
+        assert word in done.stdout
+
+
+# -- recording
+
+
+def test_a_market_of_its_own_sandbox_goes_into_sqlite_and_json_lines_and_it_tells_what_it_kept(
+    tmp_path: Path,
+) -> None:
+    to = ["sqlite:market.db", "jsonl:market.jsonl.gz"]
+    done = run(tmp_path, "record", "coinflex", "--sandbox", "--messages", "50", "--to", *to)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert kept(done.stdout) == dict.fromkeys(to, 50)
+    database = list(read_sqlite(tmp_path / "market.db"))
+    lines = list(read_jsonl(tmp_path / "market.jsonl.gz"))
+    assert len(database) == 50
+    assert [record.text for record in database] == [record.text for record in lines]
+    assert {record.product for record in database} == {"XBT/USDT", None}
+    opened = sum(record.type == "OrderOpened" for record in database)
+    assert opened > 0
+    assert len(re.findall(rf"^    XBT/USDT +OrderOpened +{opened}$", done.stdout, re.MULTILINE)) == 2
+
+
+def test_it_shows_the_recording_again(tmp_path: Path) -> None:
+    to = ["sqlite:market.db", "jsonl:market.jsonl"]
+    recorded = run(tmp_path, "record", "coinflex", "--sandbox", "--messages", "20", "--to", *to)
+    told = recorded.stdout.splitlines()
+    for name, first in (("market.db", 0), ("market.jsonl", len(told) // 2)):
+        counts = run(tmp_path, "show", name, "--counts").stdout.splitlines()
+        assert counts[0] == f"{name}: 20 messages"
+        assert counts[1:] == told[first + 1 : first + len(counts)]
+        rows = run(tmp_path, "show", name, "--product", "XBT/USDT", "--limit", "2").stdout.splitlines()
+        assert len(rows) == 2
+        assert all("  coinflex  XBT/USDT  " in row for row in rows)
+        texts = run(tmp_path, "show", name, "--text", "--type", "OrderOpened").stdout.splitlines()
+        assert texts
+        assert {json.loads(text)["notice"] for text in texts} == {"OrderOpened"}
+        assert run(tmp_path, "show", name, "--since", "2100-01-01").stdout == ""
+        assert len(run(tmp_path, "show", name, "--until", "2100-01-01").stdout.splitlines()) == 20
+
+
+def test_seconds_end_it_and_all_is_on_the_disk(tmp_path: Path) -> None:
+    done = run(tmp_path, "record", "coinflex", "--sandbox", "--seconds", "0.5", "--to", "sqlite:market.db")
+    assert done.returncode == 0, done.stderr
+    (count,) = kept(done.stdout).values()
+    assert count == len(list(read_sqlite(tmp_path / "market.db"))) > 0
+
+
+def test_other_markets_and_channels_are_recorded_as_asked(tmp_path: Path, still: Sandbox) -> None:
+    arguments = ["--market", "XBT/USDT", "ETH/USDT", "--channel", "orders", "--to", "sqlite:market.db"]
+    done = run(tmp_path, "record", "coinflex", "--url", still.url, *arguments, "--seconds", "0.1")
+    assert done.returncode == 0, done.stderr
+    watched = [(command.fields["base"], command.method) for command in still.ledger.commands()]
+    assert [method for _, method in watched] == ["WatchOrders", "WatchOrders"]
+    assert len(set(watched)) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_it_cleanly_with_everything_kept(
+    tmp_path: Path, still: Sandbox, number: signal.Signals
+) -> None:
+    with Recorder(tmp_path, "coinflex", "--url", still.url, "--to", "sqlite:market.db") as recorder:
+        recorder.wait_for("Recording XBT/USDT")
+        place(still, 10)
+        recorder.process.send_signal(number)
+        with Stopwatch() as ending:
+            status, said, warned = recorder.end()
+    assert (status, warned) == (0, "")
+    assert ending.seconds < PATIENCE
+    records = list(read_sqlite(tmp_path / "market.db"))
+    assert kept(said) == {"sqlite:market.db": len(records)}
+    assert [record.type for record in records[:3]] == ["Welcome", "reply", "reply"]
+
+
+def test_a_lost_connection_is_got_back_and_told_in_the_end(tmp_path: Path, still: Sandbox) -> None:
+    with Recorder(tmp_path, "coinflex", "--url", still.url, "--to", "sqlite:market.db") as recorder:
+        recorder.wait_for("Recording XBT/USDT")
+        place(still, 1)
+        still.stop()
+        still.start()
+        recorder.wait_for("connected again")
+        place(still, 1)
+        recorder.process.send_signal(signal.SIGINT)
+        status, said, _ = recorder.end()
+    assert status == 0
+    assert "the connection was lost once" in said
+    assert [record.type for record in read_sqlite(tmp_path / "market.db")].count("Welcome") == 2
+
+
+def test_a_store_that_cannot_be_opened_ends_it_with_8(tmp_path: Path) -> None:
+    (tmp_path / "market.db").mkdir()
+    assert "market.db" in failed(NOT_KEPT, tmp_path, "record", "coinflex", "--sandbox", "--to", "sqlite:market.db")
+
+
+# -- each way to fail
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["record"],
+        ["record", "coinflex", "--sandbox"],
+        ["record", "mtgox", "--sandbox", "--to", "sqlite:market.db"],
+        ["record", "coinflex", "--to", "sqlite:market.db"],
+        ["record", "coinflex", "--sandbox", "--url", "ws://127.0.0.1/", "--to", "sqlite:market.db"],
+        ["record", "coinflex", "--sandbox", "--channel", "gossip", "--to", "sqlite:market.db"],
+        ["record", "coinflex", "--sandbox", "--to", "sqlite:market.db", "sqlite:market.db"],
+        ["record", "coinflex", "--sandbox", "--to", "sqlite:market.db", "--seconds", "soon"],
+        ["record", "coinflex", "--sandbox", "--to", "sqlite:market.db", "--messages", "0"],
+        ["show"],
+        ["show", "market.db", "--since", "yesterday"],
+        ["show", "market.db", "--limit", "-1"],
+        ["show", "market.db", "--text", "--counts"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_2_and_leaves_no_file(tmp_path: Path, arguments: list[str]) -> None:
+    done = run(tmp_path, *arguments)
+    assert done.returncode == USAGE
+    assert "usage:" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_market_that_the_exchange_refuses_ends_with_1(tmp_path: Path, still: Sandbox) -> None:
+    arguments = ["--url", still.url, "--market", "USDT/XBT", "--to", "sqlite:market.db"]
+    assert "WatchOrders was refused" in failed(REFUSED, tmp_path, "record", "coinflex", *arguments)
+
+
+def test_no_connection_ends_with_3(tmp_path: Path, still: Sandbox) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{held.getsockname()[1]}"
+        failed(NO_CONNECTION, tmp_path, "record", "coinflex", "--url", url, "--to", "sqlite:market.db")
+    still.faults.add(Refuse(status=403))
+    assert "403" in failed(
+        NO_CONNECTION, tmp_path, "record", "coinflex", "--url", still.url, "--to", "sqlite:market.db"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--sandbox", "--to", "csv:market.csv"],
+        ["--sandbox", "--to", "sqlite:market.db?colour=red"],
+        ["--sandbox", "--to", "jsonl:market.jsonl", "--market", "XBT"],
+        ["--sandbox", "--to", "jsonl:market.jsonl", "--market", "GOLD/USDT"],
+        ["--url", "http://127.0.0.1/", "--to", "jsonl:market.jsonl"],
+    ],
+    ids=" ".join,
+)
+def test_a_bad_value_ends_with_6(tmp_path: Path, arguments: list[str]) -> None:
+    failed(BAD_VALUE, tmp_path, "record", "coinflex", *arguments)
+
+
+def test_a_file_that_is_no_recording_ends_with_8(tmp_path: Path) -> None:
+    (tmp_path / "poem.jsonl").write_text("roses are red\n")
+    assert "no recording" in failed(NOT_KEPT, tmp_path, "show", "poem.jsonl")
+    assert "nowhere.db" in failed(NOT_KEPT, tmp_path, "show", "nowhere.db")
+
+
+def test_no_password_is_shown(tmp_path: Path, still: Sandbox) -> None:
+    url = still.url.replace("ws://", "ws://me:hush@") + "?token=hush"
+    arguments = ["--url", url, "--to", "jsonl:market.jsonl", "--seconds", "0.1"]
+    done = run(tmp_path, "record", "coinflex", *arguments)
+    assert "hush" not in done.stdout + done.stderr
+
+
+def test_a_reader_who_has_seen_enough_ends_it_cleanly(tmp_path: Path) -> None:
+    run(tmp_path, "record", "coinflex", "--sandbox", "--messages", "20", "--to", "jsonl:market.jsonl")
+    reading, writing = os.pipe()
+    program = subprocess.Popen(
+        [*PROGRAM, "show", "market.jsonl"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    os.close(writing)
+    os.close(reading)
+    try:
+        _, said = program.communicate(timeout=PATIENCE)
+    finally:
+        program.kill()
+    assert (program.returncode, said) == (0, b"")

@@ -1,0 +1,1 @@
+"""`python -m wsclient`: what can be done from a shell, one file for each command."""

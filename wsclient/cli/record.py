@@ -1,0 +1,225 @@
+"""`record`: a market into one or more stores, until it is enough; then it tells what was kept."""
+
+import argparse
+import contextlib
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final
+
+from ..core.urls import safe
+from ..errors import SinkError
+from ..sinks import SinkQueue, open_sink
+from .gate import Gate
+from .status import DONE, NOT_KEPT
+from .tally import Counted, Tally, table
+from .venues import VENUES, Handlers, Source
+
+ANSWER: Final = 10.0
+"""Seconds for the exchange to answer what was asked of it, and for each store to take the last messages."""
+
+EXAMPLES: Final = """\
+examples:
+  %(prog)s coinflex --sandbox --to sqlite:market.db jsonl:market.jsonl.gz --seconds 10
+  %(prog)s coinflex --sandbox --market XBT/USDT ETH/USDT --to sqlite:market.db
+  %(prog)s coinflex --url wss://host/v1 --channel ticker --to 'jsonl:ticker.jsonl?max_age=3600'
+
+Ctrl-C (or SIGTERM) ends it, too: what has come by then is kept. After a lost connection it goes on as soon as the
+exchange is back. Exit status 8 means that a store couldn't keep all of it.
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Adds this command to the others."""
+    options = commands.add_parser(
+        "record",
+        help="record a market to SQLite, JSON Lines or MongoDB",
+        description="Keep every message of a market as it was received, then tell what was kept.",
+        epilog=_defaults() + EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = options.add_argument
+    add("venue", choices=VENUES, help="whose protocol is spoken: %(choices)s")
+    where = options.add_mutually_exclusive_group()
+    where.add_argument("--sandbox", action="store_true", help="an exchange of its own on this machine: play money")
+    where.add_argument("--url", help="where to connect, ws:// or wss:// (default: the exchange itself)")
+    add("--market", "--product", nargs="+", metavar="NAME", help="which markets, as the exchange spells them")
+    add("--channel", nargs="+", metavar="NAME", help="what of them")
+    add("--to", nargs="+", required=True, metavar="URL",
+        help="where to: sqlite:FILE, jsonl:FILE (.gz compresses), mongodb://HOST/DB.COLLECTION")  # fmt: skip
+    add("--seconds", type=_seconds, metavar="N", help="end after so long (default: at Ctrl-C)")
+    add("--messages", type=_number, metavar="N", help="end with the Nth message")
+    add("--policy", choices=("block", "drop"), default="block",
+        help="how a slow store is met: the exchange waits, or messages go (default: %(default)s)")  # fmt: skip
+    add("--traders", type=_seconds, default=300.0, metavar="RATE",
+        help="of the sandbox: market events a second, all markets together (default: %(default)g)")  # fmt: skip
+    options.set_defaults(run=run, usage=options.error)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Records as told, and prints what was kept; the exit status."""
+    venue = VENUES[options.venue]
+    markets = list(dict.fromkeys(options.market or [venue.market]))
+    channels = list(dict.fromkeys(options.channel or venue.channels))
+    strange = [name for name in channels if venue.known and name not in venue.known]
+    if strange:
+        options.usage(f"{options.venue} has the channels {', '.join(venue.known)}, not {strange[0]}")
+    if not options.sandbox and not options.url and venue.url is None:
+        options.usage(
+            f"{options.venue} is closed: record a --sandbox, or give the --url of whoever speaks like it"
+        )
+    if len(set(options.to)) < len(options.to):
+        options.usage("each --to URL is a store of its own, and one is given twice")
+    told = Told()
+    with contextlib.ExitStack() as stack:
+        stores = [stack.enter_context(Store(url, options.policy)) for url in options.to]
+        url: str = options.url or venue.url or ""
+        credentials = tuple(os.environ.get(key, "") for key in venue.keys)
+        if options.sandbox:
+            exchange = stack.enter_context(_sandbox(options.traders))
+            url, credentials = venue.sandbox(exchange), venue.demo(exchange)
+        source = venue.connect(url, markets, channels, credentials, told.handlers())
+        stack.callback(source.stop)
+        gate = Gate([store.queue.intake(options.venue, source.classify) for store in stores], options.messages,
+                    enough=lambda: told.ends.put(None))  # fmt: skip
+        source.tap(gate.take)
+        _watch(source)
+        told.watching.set()
+        print(f"Recording {', '.join(markets)} from {safe(url)}", file=sys.stderr, flush=True)
+        _wait(told.ends, options.seconds)
+        told.watching.clear()
+    for store in stores:
+        print(*store.report(), sep="\n")
+    if told.losses:
+        times = "once" if told.losses == 1 else f"{told.losses} times"
+        print(f"the connection was lost {times}: what was said meanwhile is missing")
+    return NOT_KEPT if any(store.failure for store in stores) else DONE
+
+
+class Store:
+    """One place where messages are kept, and what became of them. Use it in a `with` block."""
+
+    def __init__(self, url: str, policy: Any) -> None:
+        mongo = url.startswith("mongodb")
+        self.name = safe(url) if mongo else url.partition("?")[0]  # there may be a password in it
+        self.tally = Tally()
+        self.queue = SinkQueue(Counted(open_sink(url), self.tally), policy=policy, on_error=self._tell)
+        self.failure: SinkError | None = None
+
+    def report(self) -> list[str]:
+        """What was kept, a line each."""
+        counts = self.queue.counts
+        kept = self.tally.kept
+        lost = counts.refused + counts.lost + counts.waiting
+        told = [f"{self.name}: kept {kept.total:,} messages, dropped {counts.dropped:,}"]
+        if lost:
+            told[0] += f", couldn't keep {lost:,}"
+        if self.failure is not None:
+            told.append(f"    {self.failure}")
+        return [*told, *(f"    {line}" for line in table(kept))]
+
+    def _tell(self, error: Exception) -> None:
+        _say(f"{self.name}: {error}")
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        try:
+            self.queue.close(ANSWER)
+        except SinkError as error:
+            self.failure = error
+
+
+class Told:
+    """What the client's thread has to tell the one that waits for the end."""
+
+    def __init__(self) -> None:
+        # a queue that may be filled in the middle of being waited for, as signal handlers must
+        self.ends: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.watching = threading.Event()  # until then errors are those of what was asked, and told as such
+        self.losses = 0  # the event thread's; read after it has ended
+
+    def handlers(self) -> Handlers:
+        """For the client."""
+        return Handlers(err=self._failed, open=self._opened, close=self._closed)
+
+    def _failed(self, client: object, error: Exception) -> None:
+        if self.watching.is_set():
+            _say(error)
+
+    def _opened(self, client: object) -> None:
+        if self.watching.is_set():
+            _say("connected again")
+
+    def _closed(self, client: object, code: int | None, reason: str | None) -> None:
+        if self.watching.is_set():
+            self.losses += 1
+
+
+def _watch(source: Source) -> None:
+    """Begins, and waits for every answer; raises the first error."""
+    until = time.monotonic() + ANSWER
+    asked: list[Future[Any]] = list(source.watch())
+    for answer in asked:
+        try:
+            answer.result(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            raise TimeoutError(f"no answer within {ANSWER:g} s") from None
+
+
+def _wait(ends: "queue.SimpleQueue[None]", seconds: float | None) -> None:
+    """Until the time is over, there were enough messages, or somebody ends it."""
+    # from here on Ctrl-C is a way to end, and comes between two steps, not in the middle of one
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ends.put(None))
+    try:
+        ends.get(timeout=seconds)
+    except queue.Empty:
+        pass
+
+
+def _sandbox(traders: float) -> Any:
+    try:
+        from ..sandbox import Sandbox
+    except ImportError as error:
+        raise ImportError(f"--sandbox needs more: pip install 'wsclient[sandbox]' ({error})") from error
+    return Sandbox(traders=traders, ledger_limit=10_000)
+
+
+def _say(what: object) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+def _defaults() -> str:
+    lines = ["what is recorded unless told otherwise:"]
+    lines += [
+        f"  {name:9} --market {venue.market} --channel {' '.join(venue.channels)}"
+        for name, venue in VENUES.items()
+    ]
+    return "\n".join(lines) + "\n\n"
+
+
+def _positive(convert: Callable[[str], Any], text: str, what: str) -> Any:
+    try:
+        value = convert(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"not {what}: {text}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value: float = _positive(float, text, "a positive number")
+    return value
+
+
+def _number(text: str) -> int:
+    value: int = _positive(int, text, "a positive whole number")
+    return value
