@@ -53,7 +53,7 @@ class Account:
     own_tags: the campaign gives the tags, unique among all clients; else the client does
     own_tonces: the campaign numbers the orders; else the client does
     resubmits: the client settles orders of unknown outcome by itself
-    watched: the watches that it was told to have
+    watched: the watches that it needn't ask for any more
     books, balances: what it keeps up to date; only those that let the client give the tags do
     """
 

@@ -242,8 +242,13 @@ class Round:
         orders = self._exchange.run(lambda engine: engine.orders(user))
         for violation in unknown_orders(calls, orders, self._exchange.ledger.entries()):
             self._violate(violation.rule, violation.detail)
-        if not self._watches(user, account.watched):
-            self._violate("a watch was not restored", f"client {account.number}: {account.watched}")
+        watched = {
+            (call.fields["base"], call.fields["counter"])
+            for call in calls
+            if call.method == "WatchTicker" and call.outcome()[0] is Kind.DONE
+        }
+        if not self._watches(user, watched):
+            self._violate("a watch was not restored", f"client {account.number}: {watched}")
 
     def _compare_state(self, account: Account) -> None:
         """Look whether a client's books and balances have become what the exchange has."""

@@ -101,6 +101,7 @@ class Trader:
         base, counter, _ = self._random.choice(MARKETS)
         fields = {"base": base, "counter": counter, "watch": True, "tag": next(self._tags)}
         kind, answer = self._journal.ask(account, "WatchTicker", **fields).outcome()
+        # a conflict tells that there is one, of which the answer may still be on its way, and be cut off
         if kind is Kind.DONE or isinstance(answer, Conflict):
             account.watched.add((base, counter))
 
