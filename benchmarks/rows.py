@@ -80,7 +80,8 @@ class Row:
 
     @property
     def clients(self) -> list[str]:
-        return [self.ours, *self.peers, *([RAW] if self.cores is not Cores.ALONE and self.job != "memory" else [])]
+        alone = self.cores is Cores.ALONE or self.job in ("memory", "record")
+        return [self.ours, *self.peers, *([] if alone else [RAW])]
 
     def job_for(self, client: str, scale: float) -> tuple[str, dict[str, Any]]:
         """The path with its query, and the parameters; scale: of all counts."""
@@ -235,6 +236,17 @@ ROWS: Final = [
         {"size": 256, "count": 50_000, "warm_up": 1000},
         rising=True,
         counts={RAW: 300_000},
+    ),
+    Row(
+        "record",
+        "a burst of 100,000 190-byte notices kept in SQLite: until all are received, none dropped",
+        "record",
+        "ms",
+        "ms",
+        Cores.APART,
+        path="/feed?count=COUNT&welcome=1",
+        parameters={"count": 100_000},
+        at_most=1000,
     ),
     Row(
         "auth",

@@ -1,10 +1,13 @@
 """wsclient, through its public face alone."""
 
 import json
+import tempfile
 import threading
+import time
 from collections.abc import Callable
 
 from wsclient import WSClient
+from wsclient.sinks import attach
 
 from .. import measure
 from ..measure import Figures
@@ -43,6 +46,31 @@ def feed(url: str, count: int, parse: bool) -> Figures:
     figures = timed.ended(received)
     client.stop()
     return figures
+
+
+def record(url: str, count: int) -> Figures:
+    """A burst into SQLite: until all is taken, and until all is in the database."""
+    ended = threading.Event()
+    client = WSClient(url, close_handler=lambda *_: ended.set())
+    with tempfile.TemporaryDirectory() as folder, attach(client, f"sqlite:{folder}/kept.db") as recording:
+        client.call(METHOD, **_FIELDS)
+        recording.flush()
+        before = recording.counts.written
+        timed = measure.Timed(count)
+        began = time.perf_counter()
+        client.call(METHOD, **_START)
+        ended.wait()
+        taken = time.perf_counter() - began
+        recording.flush()
+        counts = recording.counts
+        figures = timed.ended(counts.written - before)
+        client.stop()
+    return {
+        "ms": taken * 1e8 / count,
+        "written_ms": 1e8 / figures["rate"],
+        "dropped": float(counts.dropped),
+        "client_busy": figures["client_busy"],
+    }
 
 
 def calls(url: str, count: int, warm_up: int, handler: bool) -> Figures:
