@@ -1,10 +1,12 @@
 """`python -m wsclient`, run as a program: what it keeps and shows, how it ends, and that it shows no traceback."""
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import PATIENCE, Stopwatch
+from tests.peers import PATIENCE, Peer, PeerServer, Stopwatch
 from wsclient import WSClient, to_wire
+from wsclient.cli.record import Store
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.faults import Refuse
 from wsclient.sinks import read_jsonl, read_sqlite
+from wsclient.sinks.classify import coinflex
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = [sys.executable, "-u", "-m", "wsclient"]
@@ -97,7 +101,7 @@ class Recorder:
 
 def kept(report: str) -> dict[str, int]:
     """How many messages each store says it has kept."""
-    found = re.findall(r"^(\S+): kept ([\d,]+) messages", report, re.MULTILINE)
+    found = re.findall(r"^(\S+): kept ([\d,]+) message", report, re.MULTILINE)
     return {name: int(count.replace(",", "")) for name, count in found}
 
 
@@ -227,6 +231,42 @@ def test_a_lost_connection_is_got_back_and_told_in_the_end(tmp_path: Path, still
 def test_a_store_that_cannot_be_opened_ends_it_with_8(tmp_path: Path) -> None:
     (tmp_path / "market.db").mkdir()
     assert "market.db" in failed(NOT_KEPT, tmp_path, "record", "coinflex", "--sandbox", "--to", "sqlite:market.db")
+
+
+def test_ctrl_c_while_it_still_waits_for_answers_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    asked = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.receive()
+        asked.set()
+        peer.wait_for_end()
+
+    with (
+        PeerServer(script) as server,
+        Recorder(tmp_path, "coinflex", "--url", server.url, "--to", "jsonl:market.jsonl") as recorder,
+    ):
+        assert asked.wait(PATIENCE)
+        recorder.process.send_signal(signal.SIGINT)
+        assert recorder.end() == (130, "", "")
+
+
+def test_what_a_store_could_not_take_is_told_and_what_it_took_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "market.db"
+    with Store(f"sqlite:{path}?busy_timeout=0.01", "block", patience=0.1) as store:
+        take = store.queue.intake("coinflex", coinflex)
+        take('{"notice":"Welcome"}')
+        store.queue.flush(PATIENCE)
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")  # somebody else has the database for himself
+            take('{"notice":"OrderOpened"}')
+            store.__exit__(None, None, None)
+    assert store.failure is not None
+    told = store.report()
+    assert told[0] == f"sqlite:{path}: kept 1 message, dropped 0, couldn't keep 1"
+    assert told[-1].split() == ["-", "Welcome", "1"]
+    assert "locked" in capsys.readouterr().err
 
 
 # -- each way to fail

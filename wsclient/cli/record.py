@@ -10,14 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ..core.urls import safe
 from ..errors import SinkError
 from ..sinks import SinkQueue, open_sink
 from .gate import Gate
 from .status import DONE, NOT_KEPT
-from .tally import Counted, Tally, table
+from .tally import Counted, Tally, messages, table
 from .venues import VENUES, Handlers, Source
 
 ANSWER: Final = 10.0
@@ -38,13 +38,14 @@ def add_to(commands: Any) -> None:
     """Adds this command to the others."""
     options = commands.add_parser(
         "record",
+        usage="%(prog)s VENUE [--sandbox | --url URL] [options] --to URL [URL ...]",
         help="record a market to SQLite, JSON Lines or MongoDB",
         description="Keep every message of a market as it was received, then tell what was kept.",
         epilog=_defaults() + EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = options.add_argument
-    add("venue", choices=VENUES, help="whose protocol is spoken: %(choices)s")
+    add("venue", choices=VENUES, metavar="VENUE", help="whose protocol is spoken: %(choices)s")
     where = options.add_mutually_exclusive_group()
     where.add_argument("--sandbox", action="store_true", help="an exchange of its own on this machine: play money")
     where.add_argument("--url", help="where to connect, ws:// or wss:// (default: the exchange itself)")
@@ -102,21 +103,25 @@ def run(options: argparse.Namespace) -> int:
 
 
 class Store:
-    """One place where messages are kept, and what became of them. Use it in a `with` block."""
+    """One place where messages are kept, and what became of them. Use it in a `with` block.
 
-    def __init__(self, url: str, policy: Any) -> None:
+    url, policy: see `open_sink` and `SinkQueue`; patience: seconds for the last messages in the end
+    """
+
+    def __init__(self, url: str, policy: Literal["block", "drop"], patience: float = ANSWER) -> None:
         mongo = url.startswith("mongodb")
         self.name = safe(url) if mongo else url.partition("?")[0]  # there may be a password in it
         self.tally = Tally()
         self.queue = SinkQueue(Counted(open_sink(url), self.tally), policy=policy, on_error=self._tell)
         self.failure: SinkError | None = None
+        self._patience = patience
 
     def report(self) -> list[str]:
         """What was kept, a line each."""
         counts = self.queue.counts
         kept = self.tally.kept
         lost = counts.refused + counts.lost + counts.waiting
-        told = [f"{self.name}: kept {kept.total:,} messages, dropped {counts.dropped:,}"]
+        told = [f"{self.name}: kept {messages(kept.total)}, dropped {counts.dropped:,}"]
         if lost:
             told[0] += f", couldn't keep {lost:,}"
         if self.failure is not None:
@@ -131,7 +136,7 @@ class Store:
 
     def __exit__(self, *exception: object) -> None:
         try:
-            self.queue.close(ANSWER)
+            self.queue.close(self._patience)
         except SinkError as error:
             self.failure = error
 

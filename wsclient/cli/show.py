@@ -10,7 +10,7 @@ from typing import Any, Final
 from ..errors import SinkError
 from ..sinks import Record, read_jsonl, read_sqlite
 from .status import DONE
-from .tally import Tally, clock, printable, table
+from .tally import Tally, clock, messages, printable, table
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SQLITE: Final = b"SQLite format 3\0"  # how every SQLite file begins
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         tally = Tally()
         tally.add(found)
         kept = tally.kept
-        print(f"{options.file}: {kept.total:,} messages")
+        print(f"{options.file}: {messages(kept.total)}")
         for line in table(kept):
             print(f"    {line}")
         return DONE

@@ -97,6 +97,11 @@ def table(kept: Kept) -> Iterator[str]:
         yield f"{product:{wide}}  {kind:{wider}}  {figure:>{right}}"
 
 
+def messages(count: int) -> str:
+    """So many messages."""
+    return "1 message" if count == 1 else f"{count:,} messages"
+
+
 def clock(time: int) -> str:
     """A time of microseconds since the Unix epoch as people read it, in UTC."""
     try:
