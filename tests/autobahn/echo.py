@@ -55,11 +55,11 @@ class Told:
 class EchoSession(Session):
     """Sends every message back."""
 
-    def _on_event(self, event: frames.Event) -> None:
+    def on_event(self, event: frames.Event) -> None:
         if isinstance(event, frames.Binary) and self._ending is None:
             self._transport.send(frames.BINARY, event.data)
         else:
-            super()._on_event(event)
+            super().on_event(event)
 
 
 def run(url: str, *, echo: bool = True, compression: bool = True, timeout: float = 60) -> tuple[Ending, Told]:

@@ -4,35 +4,34 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import (
     AuthenticationError,
-    CommandError,
     ProtocolError,
-    StaleFeed,
     TransportError,
     WSClientError,
 )
 from . import frames
 from .borrowing import Borrowing
-from .calls import Calls, completer, settle
+from .calls import Calls
 from .codec import Codec
 from .deflate import Inflater
-from .dialect import Answer, Dialect, Greeting, Message, Outcome, Unnamed
+from .dialect import Dialect
 from .handlers import Caller
 from .keepalive import Due, Keepalive
 from .login import Attempt, Login
 from .meter import Meter
-from .outcomes import login_failed
+from .own_calls import OwnCalls
 from .reconnect import PROVEN
+from .renewals import Renewals
 from .reply import Reply
 from .restoring import Plan, Restoring
-from .taps import Stream, Taps
+from .taps import Taps
+from .texts import Texts
 from .transport import Gone, Transport
-from .watches import Watch, Watches
+from .watches import Watches
 
 logger = logging.getLogger("wsclient")
 
@@ -88,16 +87,11 @@ class Session:
         self._watches = watches
         self._taps = taps
         self._meter = meter
-        self._credentials = credentials
-        self._exposing = exposing
-        self._login_settled = login_settled
         self._clock = clock
-        self._loads, self._dumps = codec.loads, codec.encoded
         self._timeout = timeout
         self._reader = frames.FrameReader(max_message_size, inflater)
         self._keepalive = Keepalive(ping_interval, timeout, clock())
         self._jobs: deque[Callable[[], object]] = deque()  # appended by any thread
-        self._renewals: dict[Future[Any], float] = {}  # of stale watches, until when they have to be answered
         self.restoring: Restoring | None = None  # while it brings back what the last one had
         self._ready_at: float | None = None  # when it was given to callers
         self.spoke = False  # whether a text came since
@@ -105,11 +99,29 @@ class Session:
         self._ending: Ending | None = None
         self.watchful = False  # closing or ending: texts need a closer look
         self._given_up: WSClientError | None = None
+        self._texts = Texts(
+            self, name=name, dialect=dialect, calls=calls, caller=caller, watches=watches, taps=taps, codec=codec
+        )
+        self._renewals = Renewals(
+            self, name=name, dialect=dialect, caller=caller, watches=watches, timeout=timeout, clock=clock
+        )
+        self.renew = self._renewals.renew
         self._borrowing = Borrowing(transport, self._reader, self, calls, dialect, codec, self._keepalive, clock)
+        self._own = OwnCalls(
+            self,
+            dialect=dialect,
+            calls=calls,
+            meter=meter,
+            credentials=credentials,
+            exposing=exposing,
+            login_settled=lambda attempt, failure: login_settled(self, attempt, failure),
+            codec=codec,
+        )
+        self.ask = self._own.ask
         self.login = Login(
             greeted=dialect.greeting_mark is not None,
             timeout=timeout,
-            send=self._send_login,
+            send=self._own.log_in,
             give_up=self.give_up,
             clock=clock,
         )
@@ -196,6 +208,16 @@ class Session:
             self.restoring.close()
 
     @property
+    def closing(self) -> bool:
+        """Whether we have begun to close."""
+        return self._closing is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is read."""
+        return self._ending is not None
+
+    @property
     def was_ready(self) -> bool:
         return self._ready_at is not None
 
@@ -258,9 +280,8 @@ class Session:
             next_one = min(next_one, self._closing + self._timeout / 2)
         if self.restoring is not None and (step := self.restoring.deadline()) is not None:
             next_one = min(next_one, step)
-        if self._watches.timed or self._renewals:
-            stale = self._watches.stale_at()
-            next_one = min((next_one, *self._renewals.values(), *(() if stale is None else (stale,))))
+        if self._renewals.timed and (renewal := self._renewals.next()) is not None:
+            next_one = min(next_one, renewal)
         return next_one
 
     def _check_deadlines(self, now: float) -> None:
@@ -272,132 +293,25 @@ class Session:
             return
         if self.restoring is not None:
             self.restoring.expire(now)
-        elif self._watches.timed or self._renewals:
-            self._check_watches(now)
+        elif self._renewals.timed:
+            self._renewals.check(now)
         due = self._keepalive.due(now)
         if due is Due.PING:
             self._transmit(frames.PING, b"")
         elif due is Due.GIVE_UP:
             self._ending = Ending(TransportError(f"{self._name} is silent: no Pong in {self._timeout:g} s"))
 
-    def _check_watches(self, now: float) -> None:
-        for reply, until in self._renewals.items():
-            if now >= until:
-                self.give_up(StaleFeed(f"{self._name} didn't answer when asked again: {reply!r}"))
-                return
-        for watch in self._watches.stale(now):
-            if watch.mute and watch.fed:
-                self.give_up(StaleFeed(f"{self._name} says nothing of {watch.key}, though asked again"))
-                return
-            watch.mute = True
-            silence = f"nothing came of {watch.key} for {watch.stale_after:g} s: asking again"
-            self._caller.error(StaleFeed(silence))
-            self.renew(watch)
-
-    def renew(self, watch: Watch) -> None:
-        """Subscribes anew; whether that is answered shows whether anybody is there.
-
-        The new subscription is asked for when the old one has ended. What is told in between is of neither, and
-        must not be taken for news that come after the snapshot.
-        """
-        watch.renewing = True
-        if watch.listener is not None:
-            watch.listener.lost()
-        endings = self._dialect.unsubscriptions([watch.key])
-        if not endings:
-            self._subscribe(watch)
-            return
-        for request in endings[:-1]:
-            self._ask_in_time(request, lambda outcome: None)
-        self._ask_in_time(endings[-1], lambda outcome: self._subscribe(watch))
-
-    def _subscribe(self, watch: Watch) -> None:
-        if self._ending is not None or self._watches.get(watch.key) is not watch:
-            return  # the next connection brings it back, or it was ended meanwhile
-        if watch.listener is not None:
-            watch.listener.asked()
-        for request, _ in self._dialect.subscriptions([watch.key]):
-            self._ask_in_time(request, lambda outcome: self._renewed(watch, outcome))
-
-    def _ask_in_time(self, request: Message, then: Callable[[Outcome | None], None]) -> None:
-        reply = self.ask(request, then)
-        if not reply.done():
-            self._renewals[reply] = self._clock() + self._timeout
-            reply.add_done_callback(self._answered_renewal)
-
-    def _answered_renewal(self, reply: Future[Any]) -> None:
-        del self._renewals[reply]
-
-    def _renewed(self, watch: Watch, outcome: Outcome | None) -> None:
-        if isinstance(outcome, dict) and self._watches.get(watch.key) is watch:
-            self._watches.began([watch], outcome)
-        elif isinstance(outcome, CommandError):
-            self._watches.refused([watch.key], outcome)
-            self._caller.error(outcome)
-
     def _deliver(self, events: list[frames.Event]) -> None:
-        """Each event in its turn. Texts are many: what most of them don't need isn't looked at here."""
         if not self.spoke and self._ready_at is not None:
             self.spoke = any(event.__class__ is str for event in events)
-        # asked for once: a call that is made from now on can't be answered by what has come already
-        reply = self._dialect.reply_mark if self._calls.waiting else None
-        greeting = self._dialect.greeting_mark if self.login.greeting_matters else None
-        marks = [mark for mark in (reply, greeting, self._dialect.alarm_mark) if mark is not None]
-        if self._watches.attentive or self._taps.all or len(marks) > 2:
-            for event in events:
-                self._on_event(event)
-            return
-        if self._taps.stream is not None:
-            self._deliver_decoded(events, marks, self._taps.stream)
-            return
-        mark, other = (*marks, None, None)[:2]
-        handler, client = self._caller.on_message, self._caller.client
-        for event in events:
-            if event.__class__ is not str or self.watchful:
-                self._on_event(event)
-            elif mark is not None and (mark in event or (other is not None and other in event)):
-                self._on_text(event)
-            elif handler is not None:
-                try:
-                    handler(client, event)
-                except BaseException as error:
-                    self._caller.raised(handler, error)
+        self._texts.deliver(events)
 
-    def _deliver_decoded(self, events: list[frames.Event], marks: list[str], stream: Stream) -> None:
-        """Likewise where the venue has each notice decoded: it comes to its stream, then to the handler."""
-        mark, other = (*marks, None, None)[:2]
-        loads, notice = self._loads, stream.notice
-        handler, client = self._caller.on_message, self._caller.client
-        message: Any
-        for event in events:
-            if event.__class__ is not str or self.watchful:
-                self._on_event(event)
-                continue
-            if mark is not None and (mark in event or (other is not None and other in event)):
-                self._on_text(event)
-                continue
-            try:
-                message = loads(event)
-            except (ValueError, RecursionError):
-                message = None
-            if message.__class__ is not dict:
-                self._on_text(event)  # which tells what is wrong with it
-                continue
-            try:
-                notice(message)
-            except ProtocolError as error:
-                self._fail(ProtocolError(f"{self._name}: {error}", frames.PROTOCOL_ERROR))
-            if handler is not None:
-                try:
-                    handler(client, event)
-                except BaseException as error:
-                    self._caller.raised(handler, error)
-
-    def _on_event(self, event: frames.Event) -> None:
+    def on_event(self, event: frames.Event) -> None:
+        """Takes any event; for the event thread."""
         if self._ending is not None:
             return
         if isinstance(event, str):
-            self._on_text(event)
+            self._texts.take(event)
         elif isinstance(event, frames.Ping):
             self._transmit(frames.PONG, event.payload)
             self._caller.ping(event.payload)
@@ -409,76 +323,7 @@ class Session:
             self._on_close(event)
         else:
             error = ProtocolError(f"{self._name} broke the WebSocket protocol: {event.reason}", event.code)
-            self._fail(error, event.code)
-
-    def _on_text(self, text: str) -> None:
-        """Resolves the call that this answers, or takes the greeting; then hands it to the handler."""
-        wanted = self._closing is None  # asked first: a caller may stop us the moment that his call is resolved
-        for tap in self._taps.all if wanted else ():
-            try:
-                tap(text)
-            except BaseException as error:
-                self._caller.raised(tap, error)
-        greeting = self._dialect.greeting_mark
-        alarm = self._dialect.alarm_mark
-        if (
-            (self._calls.waiting and self._dialect.reply_mark in text)
-            or (greeting is not None and self.login.greeting_matters and greeting in text)
-            or (alarm is not None and alarm in text)
-        ):
-            self._read(text)
-        elif self._taps.stream is not None or (self._watches.attentive and self._dialect.notice_mark in text):
-            self._read(text, notice=True)
-        if wanted:
-            self._caller.message(text)
-
-    def _read(self, text: str, notice: bool = False) -> None:
-        """Decodes what may be an answer or a greeting; notice: or the notice of a watch, and neither of them."""
-        try:
-            message = self._loads(text)
-        except (ValueError, RecursionError) as error:
-            self._fail(ProtocolError(f"{self._name} sent what isn't JSON: {error}", frames.PROTOCOL_ERROR))
-            return
-        if not isinstance(message, dict):
-            self._fail(ProtocolError(f"{self._name} sent JSON that isn't an object", frames.PROTOCOL_ERROR))
-            return
-        try:
-            read = None if notice else self._dialect.read(message)
-            if read is None:
-                if self._taps.stream is not None:
-                    self._taps.stream.notice(message)
-                if self._watches.attentive:
-                    self._watches.notice(message)
-            elif isinstance(read, Answer):
-                self._on_answer(read, message)
-            elif isinstance(read, Unnamed):
-                self._on_unnamed(read, message)
-                if self._taps.stream is not None:
-                    self._taps.stream.notice(message)
-            elif isinstance(read, Greeting) and self.login.greeting_matters:
-                self.login.greet(read)
-        except ProtocolError as error:
-            self._fail(ProtocolError(f"{self._name}: {error}", frames.PROTOCOL_ERROR))
-
-    def _on_answer(self, answer: Answer, message: Message) -> None:
-        reply = self._calls.answered(answer.tag, self)
-        if reply is None:
-            if self._closing is None:
-                self._caller.error(ProtocolError(f"{self._name} answered the tag {answer.tag}: nobody asked"))
-        else:
-            settle(reply, answer, message, self._dialect)
-
-    def _on_unnamed(self, answer: Unnamed, message: Message) -> None:
-        for reply in () if answer.stray else self._calls.in_wire_order(self):
-            if answer.ok and not self._dialect.answers(message, reply.request):
-                return  # those that were asked later wait for later answers
-            if self._calls.drop(reply):
-                settle(reply, Answer(reply.tag, answer.ok), message, self._dialect)
-                if not answer.ok:
-                    return
-        alarm = None if answer.ok else self._dialect.alarm(message)
-        if alarm is not None:
-            self._caller.error(alarm)
+            self.fail(error, event.code)
 
     def _on_close(self, event: frames.Close) -> None:
         if self._closing is None:
@@ -492,8 +337,8 @@ class Session:
         self.watchful = True
         self._linger()
 
-    def _fail(self, error: ProtocolError, code: int = frames.PROTOCOL_ERROR) -> None:
-        """Fails the connection (RFC 6455, section 7.1.7)."""
+    def fail(self, error: ProtocolError, code: int = frames.PROTOCOL_ERROR) -> None:
+        """Fails the connection (RFC 6455, section 7.1.7); for the event thread."""
         if self._ending is not None:
             return
         self._ending = Ending(error)
@@ -537,58 +382,3 @@ class Session:
             self._transport.send(opcode, payload, wait=False)
         except (Gone, OSError):
             pass
-
-    # -- calls of our own
-
-    def ask(self, request: Message, then: Callable[[Outcome | None], None]) -> Reply[Any]:
-        """Makes a call of our own, on the event thread; `then` is told its outcome."""
-        reply = self._calls.add(request, None)
-        reply.leaving()
-        self._meter.count(reply)
-        # before anybody else is told, so that nothing that follows is met unprepared
-        reply.on_answer = then
-        reply.add_done_callback(lambda _: then(error) if (error := _error_of(reply)) is not None else None)
-        text: bytes | Callable[[], bytes]
-        if self._dialect.examine(request).late:
-            text = completer(reply, self._dialect, self._credentials, self._dumps)
-        else:
-            text = self._dumps(reply.request)
-        try:
-            self.send(reply, text, wait=False)
-        except (Gone, OSError):
-            pass  # the session has ended; its end ends this call
-        return reply
-
-    # -- the login, on whichever thread it takes its next step
-
-    def _send_login(self, attempt: Attempt, greeting: Greeting | None) -> None:
-        self._exposing()
-        self._send_login_step(attempt, self._dialect.login(self._credentials(), greeting))
-
-    def _send_login_step(self, attempt: Attempt, request: Message) -> None:
-        reply = self._calls.add(request, None)
-        reply.leaving()
-        self._meter.count(reply)
-        reply.add_done_callback(lambda _: self._login_answered(attempt, reply))
-        try:
-            self.send(reply, self._dumps(reply.request), wait=False)
-        except (Gone, OSError):
-            pass  # the session has ended; its end ends this call and the attempt
-
-    def _login_answered(self, attempt: Attempt, reply: Reply[Any]) -> None:
-        error = reply.exception()
-        failure: AuthenticationError | None = None
-        if isinstance(error, CommandError):
-            failure = self._dialect.login_refused(error)
-        elif isinstance(error, WSClientError):
-            failure = login_failed(error)
-        elif (following := self._dialect.login_goes_on(reply.result(), self._credentials())) is not None:
-            if self.login.step(attempt):
-                self._send_login_step(attempt, following)
-            return
-        self._login_settled(self, attempt, failure)
-
-
-def _error_of(reply: Reply[Any]) -> WSClientError | None:
-    error = reply.exception()
-    return error if isinstance(error, WSClientError) else None

@@ -1,0 +1,107 @@
+"""The calls that a session makes for itself: logging in, and asking for what is to be restored or renewed."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ..errors import AuthenticationError, CommandError, WSClientError
+from .calls import Calls, completer
+from .codec import Codec
+from .dialect import Dialect, Greeting, Message, Outcome
+from .login import Attempt, Login
+from .meter import Meter
+from .outcomes import login_failed
+from .reply import Reply
+from .transport import Gone
+
+
+class Owner(Protocol):
+    """The session that makes them."""
+
+    login: Login
+
+    def send(self, reply: Reply[Any], text: bytes | Callable[[], bytes], *, wait: bool = True) -> None: ...
+
+
+class OwnCalls:
+    """Makes calls for a session.
+
+    meter: told of them, since the rate limits count them too
+    credentials: asks for what logins and signatures need, at their moment
+    exposing: told when a login is about to be sent
+    login_settled: told the outcome of a login attempt, on the event thread; it ends the attempt
+    """
+
+    def __init__(
+        self,
+        session: Owner,
+        *,
+        dialect: Dialect,
+        calls: Calls,
+        meter: Meter,
+        credentials: Callable[[], Any],
+        exposing: Callable[[], None],
+        login_settled: Callable[[Attempt, AuthenticationError | None], None],
+        codec: Codec,
+    ) -> None:
+        self._session = session
+        self._dialect = dialect
+        self._calls = calls
+        self._meter = meter
+        self._credentials = credentials
+        self._exposing = exposing
+        self._login_settled = login_settled
+        self._dumps = codec.encoded
+
+    def ask(self, request: Message, then: Callable[[Outcome | None], None]) -> Reply[Any]:
+        """Makes a call, on the event thread; `then` is told its outcome."""
+        reply = self._new(request)
+        # before anybody else is told, so that nothing that follows is met unprepared
+        reply.on_answer = then
+        reply.add_done_callback(lambda _: then(error) if (error := _error_of(reply)) is not None else None)
+        if self._dialect.examine(request).late:
+            self._send(reply, completer(reply, self._dialect, self._credentials, self._dumps))
+        else:
+            self._send(reply, self._dumps(reply.request))
+        return reply
+
+    # -- the login, on whichever thread it takes its next step
+
+    def log_in(self, attempt: Attempt, greeting: Greeting | None) -> None:
+        """Sends the first step of a login."""
+        self._exposing()
+        self._log_in(attempt, self._dialect.login(self._credentials(), greeting))
+
+    def _log_in(self, attempt: Attempt, request: Message) -> None:
+        reply = self._new(request)
+        reply.add_done_callback(lambda _: self._answered(attempt, reply))
+        self._send(reply, self._dumps(reply.request))
+
+    def _answered(self, attempt: Attempt, reply: Reply[Any]) -> None:
+        error = reply.exception()
+        failure: AuthenticationError | None = None
+        if isinstance(error, CommandError):
+            failure = self._dialect.login_refused(error)
+        elif isinstance(error, WSClientError):
+            failure = login_failed(error)
+        elif (following := self._dialect.login_goes_on(reply.result(), self._credentials())) is not None:
+            if self._session.login.step(attempt):
+                self._log_in(attempt, following)
+            return
+        self._login_settled(attempt, failure)
+
+    def _new(self, request: Message) -> Reply[Any]:
+        reply = self._calls.add(request, None)
+        reply.leaving()
+        self._meter.count(reply)
+        return reply
+
+    def _send(self, reply: Reply[Any], text: bytes | Callable[[], bytes]) -> None:
+        try:
+            self._session.send(reply, text, wait=False)
+        except (Gone, OSError):
+            pass  # the session has ended; its end ends this call, and the attempt that it is a step of
+
+
+def _error_of(reply: Reply[Any]) -> WSClientError | None:
+    error = reply.exception()
+    return error if isinstance(error, WSClientError) else None
