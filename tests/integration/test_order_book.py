@@ -523,3 +523,39 @@ def test_a_book_that_is_closed_before_its_answer_costs_nothing_when_the_client_i
         book.close()
         client.stop()
     assert told == []
+
+
+def test_a_book_that_is_closed_while_it_is_brought_back_is_ended_and_the_others_come_back(
+    make_client: MakeClient,
+) -> None:
+    def script(peer: Peer) -> None:
+        asked = peer.receive("WatchOrders")
+        if peer.number == 1:
+            restoring.set()
+            assert closed.wait(PATIENCE)
+        peer.reply(asked, orders=[])
+        if peer.number == 1:
+            ended = peer.receive("WatchOrders")
+            assert ended["watch"] is False
+            peer.reply(ended)
+        peer.reply(peer.receive("WatchTicker"))
+        if peer.number == 0:
+            peer.close(1001)
+        else:
+            peer.reply(peer.receive("EstimateMarketOrder"))
+            peer.wait_for_close()
+
+    told: list[Exception] = []
+    restoring, closed = threading.Event(), threading.Event()
+    with PeerServer(script) as server:
+        client = make_client(
+            server.url, err_handler=lambda client, error: told.append(error), reconnect=Reconnect(base=0)
+        )
+        book = client.order_book(XBT, USDT).wait(PATIENCE)
+        client.WatchTicker(base=XBT, counter=USDT, watch=True).result(PATIENCE)
+        assert restoring.wait(PATIENCE)
+        book.close()
+        closed.set()
+        client.EstimateMarketOrder(base=XBT, counter=USDT, quantity=1).result(PATIENCE)
+        client.stop()
+    assert told == []

@@ -25,6 +25,7 @@ from .codec import Codec
 from .connect import Endpoint
 from .deferred import Deferred
 from .dialect import Dialect, Message, Outcome, title
+from .following import Following
 from .handler_queue import QueueOptions
 from .handlers import Caller, Handlers
 from .lifecycle import Lifecycle, State
@@ -115,6 +116,7 @@ class Connection(Generic[C]):
         )
         self._calls = self._life.calls
         self._watches = self._life.watches
+        self._following = Following(dialect, self._life, self.submit)
         self.listener_raised = self._caller.raised
         self.on_event_thread = self._life.on_event_thread
         self.stop = self._life.stop
@@ -159,14 +161,14 @@ class Connection(Generic[C]):
         if self._life.stopped:
             raise ClientClosed("the client was stopped: make a new one")
         private, tag, watching, late, keyed = self._dialect.examine(request)
-        on_answer = self._on_watch(request, stale_after) if watching and watch is None else None
+        on_answer = self._following.on_answer(request, stale_after) if watching and watch is None else None
         reply = self._calls.add(request, tag)
         try:
             if on_answer is not None:
                 reply.on_answer = on_answer
             if watch is not None and watch.listener is not None:
                 reply.on_sending = lambda: self._watches.sending(watch)
-                reply.on_answer = lambda message: self._began(watch, message)
+                reply.on_answer = lambda message: self._following.began(watch, message)
             text: bytes | Callable[[], bytes]
             if late:
                 text = completer(reply, self._dialect, lambda: self._life.credentials, self._codec.encoded)
@@ -303,92 +305,15 @@ class Connection(Generic[C]):
 
         fed: the listener has its notices from the venue's own `stream`; see `Watch`
         """
-        watch = Watch(key, stale_after, listener, fed)
-        ending = self._watches.ending(key)
-        known = self._watches.get(key)
-        if known is not None and known.listener is None:
-            # the user's own: only a new beginning brings the state as it is
-            watch.shared = True
-            self._watches.ended([key])
-            try:
-                ending = self._unwatch(key)
-            except WSClientError as error:
-                listener.failed(error)
-                raise
-        if ending is None or ending.done():
-            self._begin(watch)
-        else:  # what is still told of the old watch must not be taken for the new one's
-            ending.add_done_callback(lambda _: self._begin_later(watch))
-
-    def _begin(self, watch: Watch) -> None:
-        [(request, _)] = self._dialect.subscriptions([watch.key])
-        self._watches.ask(watch)
-        try:
-            reply = self.submit(request, watch=watch)
-        except WSClientError as error:
-            self._watches.forget(watch, error)
-            raise
-        reply.add_done_callback(lambda _: self._forget_failed(watch, reply))
-
-    def _began(self, watch: Watch, message: Message) -> None:
-        if self._watches.awaits(watch):
-            self._watches.began([watch], message)
-            return
-        if watch.key in self._watches:
-            return  # it was released meanwhile, but the user wants it too
-        try:  # it was released meanwhile
-            self._end(watch.key)
-        except WSClientError:
-            pass  # it ends with its connection
-
-    def _begin_later(self, watch: Watch) -> None:
-        try:
-            self._begin(watch)
-        except WSClientError:
-            pass  # the listener was told
-
-    def _forget_failed(self, watch: Watch, reply: Reply[Any]) -> None:
-        error = reply.exception()
-        if isinstance(error, WSClientError):
-            self._watches.forget(watch, error)
+        self._following.follow(key, listener, stale_after, fed)
 
     def unfollow(self, key: Hashable, listener: Listener) -> None:
         """Ends a listener's watch; it isn't told of anything after that."""
-        if self._watches.release(key, listener) and self._life.open_session is not None:
-            try:
-                self._end(key)
-            except (TransportError, ClientClosed):
-                pass  # the watch has ended with its connection
-
-    def _end(self, key: Hashable) -> None:
-        ending = self._unwatch(key)
-        if ending is not None:
-            self._watches.ends_with(key, ending)
+        self._following.unfollow(key, listener)
 
     def renew(self, key: Hashable) -> None:
         """Begins a followed watch anew, for a new snapshot; on the event thread."""
         self._life.renew(key)
-
-    def _unwatch(self, key: Hashable) -> Reply[Any] | None:
-        reply = None
-        for request in self._dialect.unsubscriptions([key]):
-            reply = self.submit(request)
-        return reply
-
-    def _on_watch(self, request: Message, stale_after: float | None) -> Callable[[Message], None]:
-        """What a good answer to a request to watch, or no longer, is told to."""
-        begins, ends, leaves = self._dialect.watching(request)
-        if leaves is not None:
-            ends = [*ends, *(watch.key for watch in self._watches.kept() if leaves(watch.key))]
-        self._watches.refuse_if_followed(ends)
-
-        def on_answer(message: Message) -> None:
-            if ends:
-                self._watches.ended(ends)
-            if begins:
-                self._watches.began([Watch(key, stale_after) for key in begins], message)
-
-        return on_answer
 
     # -- sending
 
@@ -429,7 +354,7 @@ class Connection(Generic[C]):
 
     def _raise_soon(self, reply: Reply[Any]) -> None:
         """Raises what a call ends with while it is sent, where nobody else would hear of it."""
-        if self._caller.handles_errors or self._life.resubmits(reply):
+        if self._caller.handles_errors or self._life.keepsakes.resubmits(reply):
             return
         try:
             error = reply.exception(self.endpoint.timeout)

@@ -12,22 +12,23 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from ..errors import AuthenticationError, CommandError, TransportError, WSClientError, same_again
+from ..errors import AuthenticationError, TransportError, WSClientError, same_again
 from .bounded import Abort
 from .calls import Calls
 from .codec import Codec
-from .connect import Endpoint, Opened, open_socket
+from .connect import Endpoint, Opened
 from .deferred import DeferredCalls
-from .deflate import Deflater, Inflater
-from .dialect import Dialect, Subscription
+from .deflate import Inflater
+from .dialect import Dialect
 from .handlers import Caller
+from .keepsakes import Keepsakes
 from .login import Attempt
 from .meter import Meter
+from .opener import Opener
 from .opening import Opening
-from .outcomes import about, closed, gave_up, login_failed, not_sent, outcome_unknown, stopped
+from .outcomes import closed, gave_up, login_failed, not_sent, outcome_unknown, stopped
 from .reconnect import Backoff, Reconnect
-from .reply import Reply, fail, succeed
-from .restoring import LOG_IN, Plan
+from .reply import fail
 from .session import Ending, Session
 from .stats import Stats, Traffic
 from .taps import Taps
@@ -72,9 +73,8 @@ class Lifecycle(Generic[C]):
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
-        self._endpoints = (endpoint, *failover)
-        self._endpoint = endpoint  # the one that is tried or used; the event thread's
-        self._failed: Endpoint | None = None  # the one whose last session ended before it proved healthy; likewise
+        self._timeout = endpoint.timeout
+        self._opener = Opener((endpoint, *failover), self._session_on)
         self._dialect = dialect
         self._caller = caller
         self._ping_interval = ping_interval
@@ -87,14 +87,12 @@ class Lifecycle(Generic[C]):
         self.watches = Watches(dialect, clock)
         self.taps = Taps()
         self.credentials: Any = None  # opaque; written by any thread, read once a login
-        self._warned = False
-        self._exposed = False
         # touched by the event thread alone:
         self.deferred = DeferredCalls(self.calls)
         self._backoff = None if reconnect is None else Backoff(reconnect)
-        self._resubmit = resubmit and reconnect is not None
-        self._unsettled: list[Reply[Any]] = []  # left with a connection that was lost, to be settled on the next
-        self._keeps_login = False  # a login is one of the things to get back
+        self.keepsakes = Keepsakes(
+            dialect, self.watches, caller.error, resubmit=resubmit and reconnect is not None
+        )
         self._recovering = False
         self._last: WSClientError = stopped()  # why the last connection or try failed
         self._halt = threading.Event()  # ends the pauses between tries
@@ -137,10 +135,6 @@ class Lifecycle(Generic[C]):
             or (opening is not None and opening.waited_for)
             or (session is not None and session.login.deadline() is not None)
         )
-
-    def resubmits(self, reply: Reply[Any]) -> bool:
-        """Whether a call is settled on the next connection if this one ends before the reply."""
-        return self._resubmit and self._dialect.can_settle(reply.request)
 
     def give_up(self, error: WSClientError) -> None:
         """Ends the connection, if there is one; its end is told with this error."""
@@ -193,7 +187,7 @@ class Lifecycle(Generic[C]):
     def _start(self) -> TransportError | None:
         # Started under the lock, so that nobody meets a thread that can't be joined yet. It only takes the lock
         # once it runs, and start() waits for no more than that.
-        thread = threading.Thread(target=self._run, name=f"wsclient {self._endpoint.safe_url}", daemon=True)
+        thread = threading.Thread(target=self._run, name=f"wsclient {self._opener.endpoint.safe_url}", daemon=True)
         self._thread = thread  # before it runs: if this is interrupted, nobody may start another one
         try:
             thread.start()
@@ -227,9 +221,9 @@ class Lifecycle(Generic[C]):
             session.close()
         if self.on_event_thread():
             return
-        deadline = time.monotonic() + self._endpoint.timeout
+        deadline = time.monotonic() + self._timeout
         if thread is not None:
-            half = self._endpoint.timeout / 2
+            half = self._timeout / 2
             thread.join(half)
             if thread.is_alive() and session is not None:
                 session.abandon()
@@ -255,7 +249,7 @@ class Lifecycle(Generic[C]):
                 if not halted and self._opening is None and (self.deferred or self._recovering):
                     self._opening = Opening()
                 opening = self._opening
-                if opening is None and not (self.deferred or self._unsettled):
+                if opening is None and not (self.deferred or self.keepsakes.unsettled):
                     self._thread = None
                     self._event_ident = None
                     return
@@ -270,7 +264,7 @@ class Lifecycle(Generic[C]):
         assert self._backoff is not None
         delay = self._backoff.next()
         if delay is None:
-            error = gave_up(self._endpoint.safe_url, self._backoff.tries, self._last)
+            error = gave_up(self._opener.endpoint.safe_url, self._backoff.tries, self._last)
             self._end_recovery()
             self.watches.gave_up(error)
             self._fail(opening, error)
@@ -285,20 +279,13 @@ class Lifecycle(Generic[C]):
 
     def _try(self, opening: Opening) -> None:
         """Connects, restores, and runs the session to its end."""
-        session: Session | WSClientError = stopped()
-        for endpoint in sorted(self._endpoints, key=lambda endpoint: endpoint is self._failed):
-            self._endpoint = endpoint
-            session = self._connected()
-            if isinstance(session, Session) or self._stopped:
-                break
-            if len(self._endpoints) > 1:
-                logger.info("%s can't be had: %s", endpoint.safe_url, session)
+        session = self._connected()
         error = self._served(session, opening) if isinstance(session, Session) else session
         del session
         if error is None or self._stopped:
             opening.end(stopped())  # no more than a word to the late, where it has its outcome
         elif self._recovering:
-            logger.info("%s isn't back yet: %s", self._endpoint.safe_url, error)
+            logger.info("%s isn't back yet: %s", self._opener.endpoint.safe_url, error)
             self._last = error
         else:
             self._fail(opening, error)
@@ -309,57 +296,37 @@ class Lifecycle(Generic[C]):
             if self._opening is opening:
                 self._opening = None
         opening.end(error)  # before the error handler, which may wait for a lock that a waiter holds
-        unsettled, self._unsettled = self._unsettled, []
-        for reply in unsettled:
-            fail(reply, outcome_unknown(error, reply.request))
+        self.keepsakes.fail_calls(error)
         if self._caller.handles_errors or not opening.waited_for:
             self._caller.error(error)
         # last, so that a call made by the error handler fails too: tried again at once, that could go on for ever
         self._fail_waiting(error)
 
     def _fail_waiting(self, error: WSClientError) -> None:
-        unsettled, self._unsettled = self._unsettled, []
-        for reply in unsettled:
-            fail(reply, outcome_unknown(error, reply.request))
+        self.keepsakes.fail_calls(error)
         self.deferred.fail(lambda call: not_sent(error))
 
     def _connected(self) -> Session | WSClientError:
-        abort = Abort()
-        with self._lock:
-            self._abort = abort
-            if self._stopped:
-                abort.now()
-        session = None
-        error: WSClientError = stopped()
-        try:
-            self._warn()
-            session = self._session_on(open_socket(self._endpoint, abort))
-        except WSClientError as failure:
-            error = failure
-        except Exception as failure:
-            logger.exception("connecting failed in an unforeseen way")
-            error = TransportError(f"can't connect to {self._endpoint.safe_url}: {failure}")
-            error.__cause__ = failure
+        outcome = self._opener.open(self._attempt)
         with self._lock:
             self._abort = None
             if not self._stopped:
-                self._running = session
-                return error if session is None else session
-        if session is not None:
-            session.discard()
+                self._running = outcome if isinstance(outcome, Session) else None
+                return outcome
+        if isinstance(outcome, Session):
+            outcome.discard()
         return stopped()  # whatever it was that the attempt ended of then
 
-    def _session_on(self, opened: Opened) -> Session:
-        agreed = opened.compression
-        deflater = None if agreed is None else Deflater(agreed)
-        try:
-            transport = Transport(opened.socket, self._endpoint.timeout, deflater)
-        except BaseException:
-            opened.socket.close()
-            raise
+    def _attempt(self) -> Abort | None:
+        """What ends an attempt to connect; None if there is to be none."""
+        with self._lock:
+            self._abort = None if self._stopped else Abort()
+            return self._abort
+
+    def _session_on(self, transport: Transport, opened: Opened) -> Session:
         return Session(
             transport,
-            name=self._endpoint.safe_url,
+            name=self._opener.endpoint.safe_url,
             dialect=self._dialect,
             calls=self.calls,
             caller=self._caller,
@@ -367,12 +334,12 @@ class Lifecycle(Generic[C]):
             taps=self.taps,
             meter=self._meter,
             credentials=lambda: self.credentials,
-            exposing=self._warn_of_exposure,
+            exposing=self._opener.warn_of_exposure,
             login_settled=self._login_settled,
-            timeout=self._endpoint.timeout,
+            timeout=self._timeout,
             ping_interval=self._ping_interval,
             max_message_size=self._max_message_size,
-            inflater=None if agreed is None else Inflater(agreed),
+            inflater=None if opened.compression is None else Inflater(opened.compression),
             codec=self._codec,
             clock=self._clock,
         )
@@ -384,7 +351,8 @@ class Lifecycle(Generic[C]):
         """
         try:
             if self._keeps_anything():
-                session.restore(self._plan(), lambda: self._ready(session, opening))
+                plan = self.keepsakes.plan(log_in=self._restores_login())
+                session.restore(plan, lambda: self._ready(session, opening))
             else:
                 self._ready(session, opening)
             ending = session.run()
@@ -398,9 +366,10 @@ class Lifecycle(Generic[C]):
             self._past.add(session.traffic)
             if self._session is session:
                 self._session = None
-        cause = ending.error or (stopped() if self._stopped else closed(self._endpoint.safe_url, ending.code))
+        url = self._opener.endpoint.safe_url
+        cause = ending.error or (stopped() if self._stopped else closed(url, ending.code))
         session.ended()
-        self._failed = None if session.proved else self._endpoint
+        self._opener.lasted(session.proved)
         if self._backoff is None:
             self.watches.refused([watch.key for watch in self.watches.kept()], cause)
         else:
@@ -410,9 +379,7 @@ class Lifecycle(Generic[C]):
             self.taps.stream.lost()
         hurt = session.login.lost(cause)
         lost = self.calls.lost(session)
-        unknown = [reply for reply in lost if reply.left]
-        if not self._stopped:
-            self._unsettled += [reply for reply in unknown if self.resubmits(reply)]
+        kept = self.keepsakes.keep_calls(() if self._stopped else lost)
         if session.was_ready:
             # those that waited for the login lost it; the others go out on the next connection
             self.deferred.fail(lambda call: login_failed(cause) if call.private else None)
@@ -421,7 +388,6 @@ class Lifecycle(Generic[C]):
                     self._backoff.reset()
                 self._recovering = True
                 self._last = cause
-        kept = set(map(id, self._unsettled))
         for reply in lost:  # before the error handler, which may wait for a lock that one of their callers holds
             if id(reply) not in kept:
                 fail(reply, outcome_unknown(cause, reply.request) if reply.left else not_sent(cause))
@@ -460,45 +426,10 @@ class Lifecycle(Generic[C]):
     # -- what is brought back
 
     def _keeps_anything(self) -> bool:
-        return bool(self._restores_login() or self.watches.kept() or self._unsettled)
+        return bool(self._restores_login() or self.watches.kept() or self.keepsakes.unsettled)
 
     def _restores_login(self) -> bool:
-        return self._keeps_login and self._backoff is not None and self.credentials is not None
-
-    def _plan(self) -> Plan:
-        """First the login, then each watch in the order in which they began, then the calls to be settled."""
-        if self._restores_login():
-            yield LOG_IN  # a refusal is told where logins are
-        yield from self._watch_again(self._dialect.subscriptions([watch.key for watch in self.watches.kept()]))
-        if self._unsettled:
-            settled = list(self._unsettled)
-            outcomes = yield from self._dialect.settle([reply.request for reply in settled])
-            self._unsettled = self._unsettled[len(settled) :]
-            for reply, outcome in zip(settled, outcomes, strict=True):
-                if isinstance(outcome, dict):
-                    succeed(reply, outcome)
-                else:
-                    fail(reply, about(outcome, reply.request))
-
-    def _watch_again(self, requests: Sequence[Subscription]) -> Plan:
-        for request, keys in requests:
-            asked = [watch for key in keys if (watch := self.watches.get(key)) is not None]
-            for watch in asked:
-                if watch.listener is not None:
-                    watch.listener.asked()
-            outcome = yield request
-            if isinstance(outcome, dict):
-                released = [key for key in keys if key not in self.watches]
-                self.watches.began([watch for watch in asked if watch.key not in released], outcome)
-                yield from self._dialect.unsubscriptions(released) if released else ()
-            elif isinstance(outcome, CommandError) and len(keys) > 1:
-                # one of them is what was refused: the others are found by asking for each half
-                half = len(keys) // 2
-                yield from self._watch_again(self._dialect.subscriptions(keys[:half]))
-                yield from self._watch_again(self._dialect.subscriptions(keys[half:]))
-            elif outcome is not None:
-                self.watches.refused(keys, outcome)
-                self._caller.error(outcome)
+        return self.keepsakes.logged_in and self._backoff is not None and self.credentials is not None
 
     def _login_settled(self, session: Session, attempt: Attempt, failure: AuthenticationError | None) -> None:
         if not session.login.settle(attempt, failure):
@@ -507,7 +438,7 @@ class Lifecycle(Generic[C]):
         # call again with better credentials, which begins another attempt.
         attempt.end(failure)
         if failure is None:
-            self._keeps_login = True
+            self.keepsakes.logged_in = True
         else:
             self.deferred.fail(lambda call: same_again(failure) if call.private else None)
             if self._caller.handles_errors or not attempt.waited_for:
@@ -516,20 +447,3 @@ class Lifecycle(Generic[C]):
             session.restoring.logged_in(failure)
         elif failure is None:
             self.deferred.flush(session)
-
-    # -- warnings, once
-
-    def _warn(self) -> None:
-        if self._warned:
-            return
-        self._warned = True
-        if self._endpoint.insecure_ssl and self._endpoint.secure:
-            logger.warning("insecure_ssl: any certificate is accepted from %s", self._endpoint.safe_url)
-
-    def _warn_of_exposure(self) -> None:
-        """Credentials are about to be sent."""
-        if not (self._endpoint.secure or self._endpoint.loopback or self._exposed):
-            self._exposed = True
-            logger.warning(
-                "credentials go over plain ws:// to %s: anyone on the way reads them", self._endpoint.safe_url
-            )

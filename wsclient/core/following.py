@@ -1,0 +1,110 @@
+"""Watches as they begin and end: those of the user's own calls, and those that a listener follows."""
+
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol
+
+from ..errors import WSClientError
+from .dialect import Dialect, Message
+from .lifecycle import Lifecycle
+from .reply import Reply
+from .watches import Listener, Watch, Watches
+
+
+class Submit(Protocol):
+    """Makes a call; see `Connection.submit`."""
+
+    def __call__(self, request: Message, *, watch: Watch | None = None) -> Reply[Any]: ...
+
+
+class Following:
+    """Begins and ends watches through calls, and knows what their answers mean for them. Any thread's."""
+
+    def __init__(self, dialect: Dialect, life: Lifecycle[Any], submit: Submit) -> None:
+        self._dialect = dialect
+        self._life = life
+        self._watches: Watches = life.watches
+        self._submit = submit
+
+    # -- watches of the user's own
+
+    def on_answer(self, request: Message, stale_after: float | None) -> Callable[[Message], None]:
+        """What a good answer to a request to watch, or no longer, is told to."""
+        begins, ends, leaves = self._dialect.watching(request)
+        if leaves is not None:
+            ends = [*ends, *(watch.key for watch in self._watches.kept() if leaves(watch.key))]
+        self._watches.refuse_if_followed(ends)
+
+        def on_answer(message: Message) -> None:
+            if ends:
+                self._watches.ended(ends)
+            if begins:
+                self._watches.began([Watch(key, stale_after) for key in begins], message)
+
+        return on_answer
+
+    # -- watches with a listener
+
+    def follow(self, key: Hashable, listener: Listener, stale_after: float | None, fed: bool) -> None:
+        """See `Connection.follow`."""
+        watch = Watch(key, stale_after, listener, fed)
+        ending = self._watches.ending(key)
+        known = self._watches.get(key)
+        if known is not None and known.listener is None:
+            # the user's own: only a new beginning brings the state as it is
+            self._watches.ended([key])
+            try:
+                ending = self._unwatch(key)
+            except WSClientError as error:
+                listener.failed(error)
+                raise
+        if ending is None or ending.done():
+            self._begin(watch)
+        else:  # what is still told of the old watch must not be taken for the new one's
+            ending.add_done_callback(lambda _: self._begin_later(watch))
+
+    def unfollow(self, key: Hashable, listener: Listener) -> None:
+        """See `Connection.unfollow`."""
+        if self._watches.release(key, listener) and self._life.open_session is not None:
+            self._end(key)
+
+    def began(self, watch: Watch, message: Message) -> None:
+        """The request of a listener had a good answer; on the event thread."""
+        if self._watches.awaits(watch):
+            self._watches.began([watch], message)
+        else:  # it was released meanwhile
+            self._end(watch.key)
+
+    def _begin(self, watch: Watch) -> None:
+        [(request, _)] = self._dialect.subscriptions([watch.key])
+        self._watches.ask(watch)
+        try:
+            reply = self._submit(request, watch=watch)
+        except WSClientError as error:
+            self._watches.forget(watch, error)
+            raise
+        reply.add_done_callback(lambda _: self._forget_failed(watch, reply))
+
+    def _begin_later(self, watch: Watch) -> None:
+        try:
+            self._begin(watch)
+        except WSClientError:
+            pass  # the listener was told
+
+    def _forget_failed(self, watch: Watch, reply: Reply[Any]) -> None:
+        error = reply.exception()
+        if isinstance(error, WSClientError):
+            self._watches.forget(watch, error)
+
+    def _end(self, key: Hashable) -> None:
+        try:
+            ending = self._unwatch(key)
+        except WSClientError:
+            return  # the watch has ended with its connection, or ends with it
+        if ending is not None:
+            self._watches.ends_with(key, ending)
+
+    def _unwatch(self, key: Hashable) -> Reply[Any] | None:
+        reply = None
+        for request in self._dialect.unsubscriptions([key]):
+            reply = self._submit(request)
+        return reply

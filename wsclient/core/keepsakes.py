@@ -1,0 +1,82 @@
+"""What a lost connection had, and a client gets back on the next: its login, its watches, calls to be settled."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import CommandError, WSClientError
+from .dialect import Dialect, Subscription
+from .outcomes import about, outcome_unknown
+from .reply import Reply, fail, succeed
+from .restoring import LOG_IN, Plan
+from .watches import Watches
+
+
+class Keepsakes:
+    """Kept from one connection to the next. The event thread's.
+
+    report: told what of it can't be had again
+    resubmit: whether calls whose outcome is unknown are settled as a part of restoring
+    """
+
+    def __init__(
+        self, dialect: Dialect, watches: Watches, report: Callable[[Exception], object], *, resubmit: bool
+    ) -> None:
+        self._dialect = dialect
+        self._watches = watches
+        self._report = report
+        self._resubmit = resubmit
+        self.unsettled: list[Reply[Any]] = []
+        """The calls that left with a connection that was lost, to be settled on the next."""
+        self.logged_in = False
+        """Whether there was a login, which is one of the things to get back."""
+
+    def resubmits(self, reply: Reply[Any]) -> bool:
+        """Whether a call is settled on the next connection if this one ends before the reply."""
+        return self._resubmit and self._dialect.can_settle(reply.request)
+
+    def keep_calls(self, lost: Sequence[Reply[Any]]) -> set[int]:
+        """Keeps those of the lost calls that can be settled; the identities of all that are kept."""
+        self.unsettled += [reply for reply in lost if reply.left and self.resubmits(reply)]
+        return set(map(id, self.unsettled))
+
+    def fail_calls(self, error: WSClientError) -> None:
+        """There is nothing to settle them on."""
+        unsettled, self.unsettled = self.unsettled, []
+        for reply in unsettled:
+            fail(reply, outcome_unknown(error, reply.request))
+
+    def plan(self, *, log_in: bool) -> Plan:
+        """First the login, then each watch in the order in which they began, then the calls to be settled."""
+        if log_in:
+            yield LOG_IN  # a refusal is told where logins are
+        yield from self._watch_again(self._dialect.subscriptions([watch.key for watch in self._watches.kept()]))
+        if self.unsettled:
+            settled = list(self.unsettled)
+            outcomes = yield from self._dialect.settle([reply.request for reply in settled])
+            self.unsettled = self.unsettled[len(settled) :]
+            for reply, outcome in zip(settled, outcomes, strict=True):
+                if isinstance(outcome, dict):
+                    succeed(reply, outcome)
+                else:
+                    fail(reply, about(outcome, reply.request))
+
+    def _watch_again(self, requests: Sequence[Subscription]) -> Plan:
+        for request, keys in requests:
+            asked = [watch for key in keys if (watch := self._watches.get(key)) is not None]
+            for watch in asked:
+                if watch.listener is not None:
+                    watch.listener.asked()
+            outcome = yield request
+            if isinstance(outcome, dict):
+                released = [key for key in keys if key not in self._watches]
+                self._watches.began([watch for watch in asked if watch.key not in released], outcome)
+                for ending in self._dialect.unsubscriptions(released) if released else ():  # noqa: UP028
+                    yield ending  # `yield from` would send the outcome to a list, which takes none
+            elif isinstance(outcome, CommandError) and len(keys) > 1:
+                # one of them is what was refused: the others are found by asking for each half
+                half = len(keys) // 2
+                yield from self._watch_again(self._dialect.subscriptions(keys[:half]))
+                yield from self._watch_again(self._dialect.subscriptions(keys[half:]))
+            elif outcome is not None:
+                self._watches.refused(keys, outcome)
+                self._report(outcome)
