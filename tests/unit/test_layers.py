@@ -82,7 +82,13 @@ def test_threads_start_in_few_places() -> None:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         )
     }
-    assert starting == {"core/handler_queue.py", "core/lifecycle.py", "sandbox/exchange.py", "sinks/queue.py"}
+    assert starting == {
+        "binance/worker.py",
+        "core/handler_queue.py",
+        "core/lifecycle.py",
+        "sandbox/exchange.py",
+        "sinks/queue.py",
+    }
 
 
 def test_nothing_of_ours_names_a_private_part_of_websocket_client() -> None:

@@ -1,6 +1,6 @@
-"""Binance: its request API as a local object.
+"""Binance: its market streams as sockets, and its request API as a local object.
 
-    from wsclient.binance import Client
+    from wsclient.binance import BinanceSocketManager, Client
     from wsclient.binance.enums import *
 
 The names below are loaded when they are first asked for.
@@ -10,17 +10,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .book import OrderBook
     from .client import Client
     from .errors import NotPlaced, SlowDown
+    from .lane import Renewal
     from .limits import RateLimit
+    from .manager import BinanceSocketManager
+    from .socket import Socket
 
-__all__ = ["Client", "NotPlaced", "RateLimit", "SlowDown"]
+__all__ = [
+    "BinanceSocketManager",
+    "Client",
+    "NotPlaced",
+    "OrderBook",
+    "RateLimit",
+    "Renewal",
+    "SlowDown",
+    "Socket",
+]
 
 _HOMES = {
+    "BinanceSocketManager": ".manager",
     "Client": ".client",
     "NotPlaced": ".errors",
+    "OrderBook": ".book",
     "RateLimit": ".limits",
+    "Renewal": ".lane",
     "SlowDown": ".errors",
+    "Socket": ".socket",
 }
 
 

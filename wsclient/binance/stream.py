@@ -3,13 +3,14 @@
 A connection that is about to end is replaced while it still runs. Until the switch its events count and those of
 the next one are held; it comes when the old connection tells an event that the next one has told already, or when
 it has ended. From then on those of the next one count, but for what the old one told. So it doesn't matter which
-of the two is ahead. After a connection that was lost without warning, the stream goes on with what comes; the
-trades that were missed can be fetched, since their ids are numbers without gaps.
+of the two is ahead. After a connection that was lost without warning, the stream goes on with what comes; where
+the ids of trades then show that some were missed, they are fetched and told first, since those ids leave nothing
+out.
 """
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, Final, Protocol
 
@@ -23,8 +24,8 @@ MAX_HELD: Final = 100_000
 class Sink(Protocol):
     """Who is told a stream's events, by one thread at a time."""
 
-    def put(self, text: str) -> None:
-        """An event came: {"stream", "data"}."""
+    def put(self, item: str | dict[str, Any]) -> None:
+        """An event came: the text of {"stream", "data"}; from elsewhere than a stream, the event itself."""
 
     def subscribed(self) -> None:
         """The stream is subscribed to, for the first time or again. Events may have come before this."""
@@ -47,14 +48,16 @@ class Stream:
         self.sinks: tuple[Sink, ...] = ()  # replaced as a whole, by the manager
         self.ready: Future[None] = Future()  # whether it was subscribed to at first
         self.missed = 0  # trades that couldn't be fetched
+        self.over = False  # it has failed
         self._position = position_of(name)
         self._fill = fill if is_trades(name) else None
         self._last: str | None = None
         self._lock = threading.Lock()  # guards what follows
-        self._source: object = None  # whose events count
-        self._next: object = None  # whose events are held
-        self._held: list[str] = []
-        self._filling = False  # what counts is held, too
+        self._source: object = None  # the connection whose events count
+        self._next: object = None  # the one that is going to replace it
+        self._coming: list[str] = []  # the events of that
+        self._held: list[str] = []  # those that count, while others have to be told before them
+        self._holding = False
         self._joining = False  # the next event has to be compared with the last one
         self._plain = False  # none of all that: for a quick look without the lock
 
@@ -67,12 +70,30 @@ class Stream:
         else:
             self._take_with_care(source, text)
 
-    # -- connections that come and go: called by the lane
+    # -- what became of it: called by the lane
+
+    def subscribed(self) -> None:
+        """The exchange has answered, for the first time or again."""
+        if not self.ready.done():
+            self.ready.set_result(None)
+        for sink in self.sinks:
+            sink.subscribed()
+
+    def refuse(self, error: WSClientError) -> None:
+        """It can't be had, or not again."""
+        self.over = True
+        if not self.ready.done():
+            self.ready.set_exception(error)
+        for sink in self.sinks:
+            sink.failed(error)
+
+    # -- connections that come and go: likewise
 
     def begin(self, source: object) -> None:
         """It is about to be subscribed to on this connection, and there is no other."""
         with self._lock:
             self._source, self._next = source, None
+            self._coming = []
             self._joining = self._last is not None
             self._look()
 
@@ -80,26 +101,28 @@ class Stream:
         """It is about to be subscribed to on a second connection, which replaces the first."""
         with self._lock:
             self._next = source
+            self._coming = []
             self._look()
 
     def separate(self) -> None:
         """The second connection has failed."""
         with self._lock:
             self._next = None
-            if not self._filling:
-                self._held = []
+            self._coming = []
             self._look()
 
     def switch(self, source: object) -> None:
-        """The first connection has ended, or told what the second did: from now on the second one counts."""
+        """From now on the second connection counts: the first tells no more, or was overtaken."""
         with self._lock:
             if self._next is not source:
                 return
             self._source, self._next = source, None
+            self._held += self._coming
+            self._coming = []
             self._joining = True
-            if self._filling:
-                return  # who fills goes on to what is held
-            self._filling = True
+            if self._holding:
+                return  # whoever has it hold goes on to this
+            self._holding = True
             self._look()
         self._drain()
 
@@ -108,6 +131,8 @@ class Stream:
         with self._lock:
             self._source = None
             self._look()
+        for sink in self.sinks:
+            sink.lost()
 
     # -- what was missed
 
@@ -123,38 +148,23 @@ class Stream:
             first = self._held[0] if self._held else None
         return None if first is None else self._place(first)
 
-    def fill(self) -> bool:
-        """Holds events, and asks for those that were missed before; False where that can't be, or is done."""
-        with self._lock:
-            if self._fill is None or self._filling or self._last is None:
-                return False
-            self._filling = True
-            self._look()
-        self._fill(self)
-        return True
-
     def filled(self, texts: list[str], missed: int = 0) -> None:
         """These were missed, in their order; then follows what was held."""
         self.missed += missed
-        last = self.last
-        for text in texts:
-            place = self._place(text)
-            if last is None or place is None or place > last:
-                self._tell(text)
-                last = place
-        with self._lock:
-            self._joining = True
+        for text in self._new_of(texts):
+            self._tell(text)
         self._drain()
 
     def _take_with_care(self, source: object, text: str) -> None:
         with self._lock:
-            if source is self._next or (source is self._source and self._filling):
-                self._held.append(text)
-                if len(self._held) > MAX_HELD:
-                    del self._held[0]
+            if source is self._next:
+                _keep(self._coming, text)
                 return
             if source is not self._source:
                 return  # of a connection that has been replaced
+            if self._holding:
+                _keep(self._held, text)
+                return
             joining, other = self._joining, self._next
         if joining and not self._joins(text):
             return
@@ -165,28 +175,33 @@ class Stream:
     def _joins(self, text: str) -> bool:
         """Whether this is the next event to tell; else it was told already, or others are to be fetched first."""
         last, place = self.last, self._place(text)
+        repeated = False
         if last is None or place is None:
             repeated = text == self._last
         elif place <= last:
             return False
-        else:
-            repeated = False
-            if self._fill is not None and place[0] > last[0] + 1:
-                with self._lock:
-                    self._held.append(text)
-                    self._filling = True
-                    self._look()
-                self._fill(self)
-                return False
+        elif self._fill is not None and self._skips(text):
+            with self._lock:
+                self._joining = False
+                self._held.append(text)
+                self._holding = True
+                self._look()
+            self._fill(self)
+            return False
         with self._lock:
             self._joining = False
             self._look()
         return not repeated
 
+    def _skips(self, text: str) -> bool:
+        """Whether trades are missing between the last one and this."""
+        last, place = self.last, self._place(text)
+        return last is not None and place is not None and place[0] > last[0] + 1
+
     def _overtaken(self, text: str) -> bool:
         """Whether the second connection told this event, or a later one, first of all."""
         with self._lock:
-            first = self._held[0] if self._held else None
+            first = self._coming[0] if self._coming else None
         if first is None:
             return False
         here, there = self._place(text), self._place(first)
@@ -198,24 +213,33 @@ class Stream:
         """Tells what is held but for what was told, until nothing is; what comes meanwhile is held behind it."""
         while True:
             with self._lock:
-                held = self._held
-                if not held or self._next is not None:
-                    # what is held for the switch waits for that
-                    self._filling = False
+                held, self._held = self._held, []
+                if not held:
+                    self._holding = False
                     self._look()
                     return
-                self._held = []
-            for text in self._new_of(held):
+            fresh = list(self._new_of(held))
+            with self._lock:
+                skips = bool(fresh and self._joining and self._fill is not None and self._skips(fresh[0]))
+                self._joining = self._joining and not fresh
+                if skips:
+                    self._held[:0] = fresh
+            if skips and self._fill is not None:
+                self._fill(self)
+                return
+            for text in fresh:
                 self._tell(text)
 
-    def _new_of(self, held: list[str]) -> list[str]:
-        last = self._last
-        if last is None:
-            return held
-        place = self.last
-        if place is None:
-            return held[held.index(last) + 1 :] if last in held else held
-        return [text for text in held if (there := self._place(text)) is None or there > place]
+    def _new_of(self, texts: list[str]) -> Iterator[str]:
+        """Those that come after what was told last, or after one another."""
+        last = self.last
+        if last is None and self._last in texts:
+            texts = texts[texts.index(self._last) + 1 :]
+        for text in texts:
+            place = self._place(text)
+            if last is None or place is None or place > last:
+                last = place or last
+                yield text
 
     def _tell(self, text: str) -> None:
         self._last = text
@@ -223,7 +247,7 @@ class Stream:
             sink.put(text)
 
     def _look(self) -> None:
-        self._plain = not (self._joining or self._filling or self._next is not None)
+        self._plain = not (self._joining or self._holding or self._next is not None)
 
     def _place(self, text: str) -> Position | None:
         if self._position is None:
@@ -233,3 +257,9 @@ class Stream:
             return self._position(data)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
+
+
+def _keep(texts: list[str], text: str) -> None:
+    texts.append(text)
+    if len(texts) > MAX_HELD:
+        del texts[0]

@@ -55,7 +55,7 @@ class Streams(Dialect):
     def refusal(self, message: Message, request: Message) -> CommandError:
         error = message.get("error")
         told = error if isinstance(error, dict) else message  # both forms are in use
-        names = [name if "@" in name else "…" for name in request["params"]]  # else it is a listenKey, a secret
+        names = [name if "@" in name else "…" for name in request.get("params", ())]  # a listenKey is a secret
         shown = {**request, "params": names}
         return BadRequest(told.get("code"), str(told.get("msg", "no reason given")), shown)
 
@@ -74,6 +74,11 @@ def subscribe(names: list[str]) -> Message:
 def unsubscribe(names: list[str]) -> Message:
     """The request that ends them."""
     return {"method": "UNSUBSCRIBE", "params": names}
+
+
+def list_subscriptions() -> Message:
+    """The request that asks which there are."""
+    return {"method": "LIST_SUBSCRIPTIONS"}
 
 
 # -- texts: {"stream": name, "data": event}

@@ -14,8 +14,21 @@ _STREAMS: Final = {
     "ws-api.testnet.binance.vision": "wss://stream.testnet.binance.vision",
 }
 
+_MARKET_DATA: Final = "data-stream.binance.vision"
+
 
 def streams_url(api_url: str) -> str:
     """Where the market streams of the exchange with this request API begin; the same host unless it is known."""
     parts = urlsplit(api_url)
     return _STREAMS.get(parts.hostname or "") or f"{parts.scheme}://{parts.netloc}"
+
+
+def api_url(stream_url: str) -> str:
+    """Where the request API of the exchange with these market streams is; the same host unless it is known."""
+    for host, known in _STREAMS.items():
+        if urlsplit(known).hostname == urlsplit(stream_url).hostname:
+            return API_URL if known == STREAM_URL else f"wss://{host}/ws-api/v3"
+    if urlsplit(stream_url).hostname == _MARKET_DATA:
+        return API_URL
+    parts = urlsplit(stream_url)
+    return f"{parts.scheme}://{parts.netloc}/ws-api/v3"

@@ -33,7 +33,7 @@ _SYMBOL: Final = re.compile(
     re.ASCII,
 )
 _ALL: Final = re.compile(
-    rf"!(?:(?P<plain>ticker|miniTicker)|ticker_(?P<window>{'|'.join(WINDOWS)}))@arr(?P<speed>@1000ms|@3000ms)?",
+    rf"!(?:(?P<plain>ticker|miniTicker)|ticker_(?P<window>{'|'.join(WINDOWS)}))@arr(?:@(?P<seconds>[1-9])000ms)?",
     re.ASCII,
 )
 
@@ -90,7 +90,7 @@ def _parse_all(name: str) -> Stream | None:
     match = _ALL.fullmatch(name)
     if match is None:
         return None
-    period = 3 * SECOND if match["speed"] == "@3000ms" else SECOND
+    period = int(match["seconds"] or 1) * SECOND
     if window := match["window"]:
         return Stream("window", None, period, window=window)
     return Stream("ticker" if match["plain"] == "ticker" else "miniTicker", None, period)

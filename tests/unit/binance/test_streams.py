@@ -227,20 +227,6 @@ def test_missing_trades_are_fetched_while_what_comes_is_held() -> None:
     assert len(asked) == 1
 
 
-def test_missing_trades_can_be_asked_for_before_the_next_one_comes() -> None:
-    asked: list[Stream] = []
-    made, kept = stream(fill=asked.append)
-    assert not made.fill()  # nothing was told that could be followed up
-    made.take(A, trade(1))
-    made.lose()
-    made.begin(B)
-    assert made.fill()
-    assert not made.fill()
-    made.filled([trade(2)])
-    made.take(B, trade(3))
-    assert kept.ids == [1, 2, 3]
-
-
 def test_trades_that_cant_be_fetched_are_counted() -> None:
     made, kept = stream(fill=lambda stream: None)
     made.take(A, trade(1))
@@ -266,3 +252,18 @@ def test_a_switch_while_missing_trades_are_fetched_keeps_the_order() -> None:
     made.filled([trade(2), trade(3)])
     made.take(C, trade(7))
     assert kept.ids == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_what_the_old_connection_missed_before_the_new_one_began_is_fetched() -> None:
+    asked: list[Stream] = []
+    made, kept = stream(fill=asked.append)
+    made.take(A, trade(1))
+    made.overlap(B)
+    made.take(B, trade(4))
+    made.switch(B)  # the first one ended too early
+    made.take(B, trade(5))
+    assert asked == [made]
+    assert kept.ids == [1]
+    made.filled([trade(2), trade(3)])
+    made.take(B, trade(6))
+    assert kept.ids == [1, 2, 3, 4, 5, 6]

@@ -1,0 +1,276 @@
+"""BinanceSocketManager: sockets of market streams and of the account, many over few connections."""
+
+import json
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Final, Self
+
+from ..core.connect import Endpoint, check_seconds
+from ..core.reconnect import Reconnect
+from ..errors import AuthenticationError, ClientClosed, InvalidRequest, WSClientError
+from ..live import Message
+from .accounts import KeyedFeed, ListenKeys, RequestedKeys, SpotFeed
+from .book import OrderBook
+from .carrier import Line
+from .client import Client
+from .inbox import Inbox, Overflow
+from .lane import Renewal
+from .markets import MarketSockets, lower
+from .missed import MissedTrades
+from .multiplexer import Multiplexer
+from .socket import Callback, Feed, Socket
+from .stream import Sink
+from .urls import STREAM_URL, api_url
+from .worker import Worker
+
+_RECONNECT: Final = Reconnect()
+_RENEWAL: Final = Renewal()
+_MOST_LEVELS: Final = 5000  # of each side, in a snapshot
+
+
+class BinanceSocketManager(MarketSockets):
+    """Makes sockets. Nothing is connected before one is entered, or made with a callback.
+
+        manager = BinanceSocketManager(client)
+        async with manager.trade_socket("BNBBTC") as socket:
+            print(await socket.recv())
+
+    The streams of all sockets share connections, up to 1024 each, and each socket is made once: asked for again,
+    the same one is given. A connection is replaced before the exchange ends it, after 24 hours or announced, so
+    that nothing is lost or told twice; after one that was cut, the trades missed meanwhile are fetched and told.
+
+    A callback, where one is given, begins the socket at once and is called with each message, on the thread that
+    reads; see `Socket.add_callback`. A socket with a callback ends with its `close()`, or with the manager's.
+
+    client: for the account's sockets, for snapshots of books and for missed trades; without one, a public client
+        is made when it is needed
+    user_timeout: seconds after which the listenKey of a margin socket is made to last longer
+    url: where the market streams begin; the client's, or Binance's, unless given
+    max_queue_size: messages of a socket that may wait to be received
+    overflow: what happens with more of them: "drop_oldest" or "drop_newest", which `Socket.dropped` counts; or
+        "block", which stops reading until there is room, so that nothing is dropped: then all streams of that
+        connection wait, and the exchange ends a connection from which it hears nothing for a minute
+    reconnect: how a lost connection is got back; 5 tries in a row unless told otherwise
+    renewal: when connections are replaced
+    listen_keys: makes what gives the keys of margin accounts, out of "CROSS", or "ISOLATED" and the symbol;
+        without it they are asked for over the client's request API
+    socket_timeout: seconds for each step: TCP, TLS, handshake, an answer, a write, a Pong
+    insecure_ssl, proxy, ssl_context, max_message_size, json_loads: as `wsclient.WSClient` has them
+    """
+
+    def __init__(
+        self,
+        client: Client | None = None,
+        user_timeout: float = 1800,
+        *,
+        url: str | None = None,
+        max_queue_size: int = 10_000,
+        overflow: Overflow = "drop_oldest",
+        reconnect: Reconnect = _RECONNECT,
+        renewal: Renewal = _RENEWAL,
+        listen_keys: Callable[..., ListenKeys] | None = None,
+        socket_timeout: float = 5,
+        insecure_ssl: bool = False,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        max_message_size: int = 16 * 1024 * 1024,
+        json_loads: Callable[[str], Any] | None = None,
+    ) -> None:
+        if client is not None and not isinstance(client, Client):
+            raise InvalidRequest(f"client is a wsclient.binance.Client, not {type(client).__name__}")
+        if not isinstance(reconnect, Reconnect):
+            raise InvalidRequest(f"reconnect must be a Reconnect, not {reconnect!r}")
+        check_seconds("user_timeout", user_timeout)
+        where = url if url is not None else client.stream_url if client is not None else STREAM_URL
+        line = Line(
+            Endpoint(where.rstrip("/") + "/stream", socket_timeout, insecure_ssl, ssl_context, proxy),
+            max_message_size=max_message_size,
+        )
+        self._url = where
+        self._client = client
+        self._ours: Callable[[], Client] = lambda: Client(
+            url=api_url(where),
+            rate_limit=True,
+            socket_timeout=socket_timeout,
+            insecure_ssl=insecure_ssl,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            err_handler=lambda client, error: None,  # whoever calls is told
+        )
+        self._user_timeout = user_timeout
+        self._timeout = socket_timeout
+        self._listen_keys = listen_keys
+        self._new_inbox: Callable[[bool], Inbox] = lambda wrapped: Inbox(
+            max_queue_size, overflow, wrapped, json_loads or json.loads
+        )
+        self._new_inbox(False)  # which says what is wrong
+        self._worker = Worker(f"wsclient binance requests {line.endpoint.safe_url}")
+        missed = MissedTrades(self._public, self._worker, socket_timeout)
+        self._streams = Multiplexer(line, reconnect, renewal, missed)
+        self._lock = threading.Lock()  # guards what follows
+        self._made: Client | None = None  # our own
+        self._sockets: dict[tuple[Any, ...], Socket] = {}
+        self._books: dict[str, OrderBook] = {}
+        self._stopped = False
+
+    # -- the account
+
+    def user_socket(self, callback: Callback | None = None) -> Socket:
+        """The account's events: balances, orders, trades; see `Client.user_data`."""
+        client = self._private()
+        return self._socket("user", ("user",), False, callback, lambda: SpotFeed(client, self._worker))
+
+    def margin_socket(self, callback: Callback | None = None) -> Socket:
+        """The events of the account for cross margin."""
+        return self._margin("margin", callback, margin="CROSS")
+
+    def isolated_margin_socket(self, symbol: str, callback: Callback | None = None) -> Socket:
+        """The events of a market's account for isolated margin."""
+        return self._margin("isolated margin", callback, margin="ISOLATED", symbol=lower(symbol).upper())
+
+    def _margin(self, title: str, callback: Callback | None, **scope: str) -> Socket:
+        def feed() -> Feed:
+            if self._listen_keys is not None:
+                keys = self._listen_keys(*scope.values())
+            else:
+                keys = RequestedKeys(self._private(), scope, self._timeout)
+            return KeyedFeed(keys, self._streams, self._worker, self._user_timeout)
+
+        return self._socket(title, ("margin", *scope.values()), False, callback, feed)
+
+    # -- books
+
+    def order_book(self, symbol: str) -> OrderBook:
+        """A market's order book, kept equal to the exchange's; begun at once. Asked for again, the same one.
+
+            book = manager.order_book("BTCUSDT").wait(5)
+            book.best_bid, book.depth(10).asks
+
+        `book.close()` ends it.
+        """
+        symbol = lower(symbol)
+        names = [f"{symbol}@depth@100ms"]
+        with self._lock:
+            if self._stopped:
+                raise ClientClosed("the manager was stopped: make a new one")
+            book = self._books.get(symbol)
+            if book is None:
+
+                def close() -> None:
+                    with self._lock:
+                        made = self._books.pop(symbol, None)
+                    if made is not None:
+                        self._streams.end(made, names)
+
+                book = self._books[symbol] = OrderBook(
+                    symbol.upper(), lambda delay, told: self._fetch_book(symbol, delay, told), close=close
+                )
+        if book.claim():
+            self._streams.end(book, names)  # what is left of a failure
+            self._streams.begin(book, names)
+        return book
+
+    def _fetch_book(self, symbol: str, delay: float, told: Callable[[Message | Exception], object]) -> None:
+        def fetch() -> None:
+            outcome: Message | Exception
+            try:
+                outcome = self._public().call("depth", self._timeout, symbol=symbol.upper(), limit=_MOST_LEVELS)
+            except (WSClientError, TimeoutError) as error:
+                outcome = error
+            told(outcome)
+
+        self._worker.do(fetch, delay)
+
+    # -- the manager itself
+
+    @property
+    def missed(self) -> int:
+        """Trades that were missed and couldn't be fetched, of the streams that are open now."""
+        return self._streams.missed
+
+    def stop(self) -> None:
+        """Ends all sockets and books, from any thread. The client is left as it is."""
+        with self._lock:
+            self._stopped = True
+            made, self._made = self._made, None
+            sockets, books = list(self._sockets.values()), list(self._books.values())
+        for socket in sockets:
+            socket.close()
+        self._worker.do(self._worker.stop)  # behind what has to be ended orderly
+        self._streams.stop(self._timeout)
+        for book in books:
+            book.failed(ClientClosed("the manager was stopped"))
+        self._worker.join(self._timeout)
+        self._worker.stop()
+        if made is not None:
+            made.stop()
+
+    close = stop
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<BinanceSocketManager {Endpoint(self._url).safe_url}>"
+
+    def _socket(
+        self,
+        title: str,
+        key: tuple[str, ...],
+        wrapped: bool,
+        callback: Callback | None,
+        feed: Callable[[], Feed] | None = None,
+    ) -> Socket:
+        """The one socket of this kind; key: its streams, where it is one of the market's."""
+        if callback is not None and not callable(callback):
+            raise InvalidRequest(f"a callback must be callable, not {callback!r}")
+        if (wrapped, key) not in self._sockets:
+            source = _Market(self._streams, key) if feed is None else feed()
+            made = Socket(title, source, self._new_inbox(wrapped))
+        with self._lock:
+            if self._stopped:
+                raise ClientClosed("the manager was stopped: make a new one")
+            socket = self._sockets.get((wrapped, key))
+            if socket is None:
+                socket = self._sockets[wrapped, key] = made
+        if callback is not None:
+            socket.add_callback(callback)
+        return socket
+
+    def _private(self) -> Client:
+        if self._client is None:
+            raise AuthenticationError("the account's sockets need a client with a key")
+        return self._client
+
+    def _public(self) -> Client:
+        """The client for what anybody may ask."""
+        if self._client is not None:
+            return self._client
+        with self._lock:
+            if self._stopped:
+                raise ClientClosed("the manager was stopped")
+            if self._made is None:
+                self._made = self._ours()
+            return self._made
+
+
+class _Market:
+    """The feed of market streams."""
+
+    def __init__(self, streams: Multiplexer, names: Sequence[str]) -> None:
+        self._streams = streams
+        self._names = names
+
+    def begin(self, sink: Sink) -> "Future[None]":
+        return self._streams.begin(sink, self._names)
+
+    def end(self, sink: Sink) -> None:
+        self._streams.end(sink, self._names)

@@ -1,0 +1,264 @@
+"""What a `BinanceSocketManager` makes: a socket, for coroutines and for threads."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from ..errors import ClientClosed, WSClientError
+from .inbox import Inbox, Item
+from .stream import Sink
+
+logger = logging.getLogger("wsclient")
+
+Message = dict[str, Any]
+Callback = Callable[[Message], object]
+
+
+class Feed(Protocol):
+    """Where a socket's messages come from."""
+
+    def begin(self, sink: Sink) -> "Future[None]":
+        """Brings messages from now on; tells when they are subscribed to. Quick: it waits for nothing."""
+
+    def end(self, sink: Sink) -> None:
+        """Brings no more."""
+
+
+class Socket:
+    """One socket of a `BinanceSocketManager`, open from its entering to its leaving.
+
+        async with manager.trade_socket("BNBBTC") as socket:        # a coroutine's
+            message = await socket.recv()
+
+        with manager.trade_socket("BNBBTC") as socket:              # a thread's
+            message = socket.recv(timeout=5)
+
+    Either can be iterated over. Entering waits until the exchange has confirmed the subscription, and raises why
+    that couldn't be had. Those who enter one socket several times share its messages; the last to leave ends it.
+
+    A message is a dict, as the exchange documents the event; where it tells several in one array, each comes by
+    itself. A connection that is lost is got back by itself. Where that fails, the last message is
+    `{"e": "error", "m": "Max reconnect retries reached"}`, after which `recv` raises; leave the socket and enter
+    it again to try again.
+    """
+
+    def __init__(self, title: str, feed: Feed, inbox: Inbox) -> None:
+        self._title = title
+        self._feed = feed
+        self._inbox = inbox
+        self._turn = threading.RLock()  # guards what follows; a feed begins and ends while it is held
+        self._users = 0
+        self._callbacks: tuple[Callback, ...] = ()
+        self._ready: Future[None] | None = None  # of the feed, while it is begun
+
+    def __repr__(self) -> str:
+        return f"<{self._title} socket, {'open' if self._ready is not None else 'closed'}>"
+
+    @property
+    def dropped(self) -> int:
+        """Messages that nobody received in time, so that they gave way to others; see `overflow`."""
+        return self._inbox.dropped
+
+    def __len__(self) -> int:
+        """How many messages wait to be received."""
+        return len(self._inbox)
+
+    def __bool__(self) -> bool:
+        return True
+
+    # -- coroutines
+
+    async def __aenter__(self) -> Self:
+        ready = self._enter()
+        try:
+            await asyncio.wrap_future(ready)
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self._leave()
+
+    async def recv(self) -> Message:
+        """The next message; waits for it.
+
+        Raises `ClientClosed` while the socket isn't open, and why it has ended after the message that says so.
+        For a time limit, use `asyncio.wait_for`.
+        """
+        inbox = self._inbox
+        while True:
+            try:
+                return inbox.take()
+            except IndexError:
+                await inbox.arrival()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        try:
+            return await self.recv()
+        except ClientClosed:
+            raise StopAsyncIteration from None
+
+    # -- threads
+
+    def __enter__(self) -> "PlainSocket":
+        ready = self._enter()
+        try:
+            _result(ready)
+        except BaseException:
+            self._leave()
+            raise
+        return PlainSocket(self, self._inbox)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    # -- callbacks
+
+    def add_callback(self, callback: Callback) -> None:
+        """Begins the socket, if need be, and calls `callback(message)` for each message, on the thread that reads.
+
+        What it raises is logged, and changes nothing. It ends with `close()`.
+        """
+        with self._turn:
+            if callback not in self._callbacks:
+                self._callbacks = (*self._callbacks, callback)
+            self._begin()
+
+    def close(self) -> None:
+        """Ends the socket for all who use it."""
+        with self._turn:
+            self._users = 0
+            self._callbacks = ()
+            self._end()
+
+    # -- in and out
+
+    def _enter(self) -> "Future[None]":
+        with self._turn:
+            if not self._users:
+                self._inbox.open()
+            ready = self._begin()
+            self._users += 1
+            return ready
+
+    def _begin(self) -> "Future[None]":
+        if self._ready is None:
+            if self._users:
+                self._inbox.open()  # it had failed
+            self._ready = self._feed.begin(self)
+        return self._ready
+
+    def _leave(self) -> None:
+        with self._turn:
+            if not self._users:
+                return
+            self._users -= 1
+            if self._users:
+                return
+            self._inbox.close()
+            if not self._callbacks:
+                self._end()
+
+    def _end(self) -> None:
+        self._inbox.close()
+        if self._ready is not None:
+            self._ready = None
+            self._feed.end(self)
+
+    # -- as the feed's sink
+
+    def put(self, item: Item) -> None:
+        """A message came."""
+        if self._callbacks:
+            self._call(item)
+        self._inbox.put(item)
+
+    def _call(self, item: Item) -> None:
+        try:
+            messages = self._inbox.decoded(item)
+        except (ValueError, TypeError, KeyError) as error:
+            logger.error("what came on the %s socket can't be read: %s", self._title, error)
+            return
+        for message in messages:
+            for callback in self._callbacks:
+                try:
+                    callback(message)
+                except Exception:
+                    logger.exception("the callback %r raised", callback)
+
+    def subscribed(self) -> None:
+        """It is subscribed to."""
+
+    def lost(self) -> None:
+        """What is lost is got back; nobody is told."""
+
+    def failed(self, error: WSClientError) -> None:
+        """Nothing more comes."""
+        with self._turn:
+            ready, self._ready = self._ready, None
+            if ready is not None:
+                self._feed.end(self)
+        if ready is not None:
+            told = {"e": "error", "m": str(error)}
+            self._inbox.fail(told, error)
+            self._call(told)
+
+
+class PlainSocket:
+    """A socket as a thread has it that has entered it."""
+
+    def __init__(self, socket: Socket, inbox: Inbox) -> None:
+        self._socket = socket
+        self._inbox = inbox
+
+    def recv(self, timeout: float | None = None) -> Message:
+        """The next message; waits for it.
+
+        timeout: seconds; without it as long as it takes
+
+        Raises `TimeoutError`, `ClientClosed` when the socket was left, and why it has ended after the message that
+        says so.
+        """
+        return self._inbox.receive(timeout)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Message:
+        try:
+            return self._inbox.receive(None)
+        except ClientClosed:
+            raise StopIteration from None
+
+    @property
+    def dropped(self) -> int:
+        """Messages that nobody received in time, so that they gave way to others; see `overflow`."""
+        return self._socket.dropped
+
+    def __len__(self) -> int:
+        return len(self._inbox)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return repr(self._socket)
+
+
+def _result(ready: "Future[None]") -> None:
+    ready.result()
