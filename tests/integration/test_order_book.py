@@ -1,5 +1,6 @@
 """Books and balances of a client, compared with the sandbox's own, through losses too."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from random import Random
@@ -243,6 +244,20 @@ def test_a_book_takes_over_a_watch_of_the_users_own(exchange: Sandbox, make_clie
         buyer.place(5000, PRICE)
         book = client.order_book(XBT, USDT).wait(PATIENCE)
         assert [tuple(order) for order in book.orders] == listed(exchange)
+
+
+def test_the_users_own_watch_outlives_a_book_that_has_shared_it(
+    exchange: Sandbox, make_client: MakeClient
+) -> None:
+    told: queue.Queue[str] = queue.Queue()
+    client = make_client(exchange.url, msg_handler=lambda client, text: told.put(text))
+    client.WatchOrders(base=XBT, counter=USDT, watch=True).result(PATIENCE)
+    client.order_book(XBT, USDT).wait(PATIENCE).close()
+    client.EstimateMarketOrder(base=XBT, counter=USDT, quantity=1).result(PATIENCE)
+    with member(exchange, 0) as buyer:
+        buyer.place(5000, PRICE)
+    while "OrderOpened" not in told.get(timeout=PATIENCE):
+        pass
 
 
 def test_that_there_is_no_such_market_is_told_to_who_waits(exchange: Sandbox, make_client: MakeClient) -> None:

@@ -51,6 +51,7 @@ class Following:
         known = self._watches.get(key)
         if known is not None and known.listener is None:
             # the user's own: only a new beginning brings the state as it is
+            watch.shared = True
             self._watches.ended([key])
             try:
                 ending = self._unwatch(key)
@@ -71,7 +72,7 @@ class Following:
         """The request of a listener had a good answer; on the event thread."""
         if self._watches.awaits(watch):
             self._watches.began([watch], message)
-        else:  # it was released meanwhile
+        elif watch.key not in self._watches:  # it was released meanwhile, and nobody else wants it
             self._end(watch.key)
 
     def _begin(self, watch: Watch) -> None:
