@@ -1,0 +1,37 @@
+"""Prices and sizes as decimals."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from wsclient import ProtocolError
+from wsclient.coinbase import with_decimals
+from wsclient.coinbase.amounts import number
+
+
+def test_prices_and_sizes_are_decimals_and_the_rest_stays() -> None:
+    ticker = {"type": "ticker", "price": "43000.00", "volume_24h": "1.5", "time": "2023", "trade_id": 5, "x": "1"}
+    assert with_decimals(ticker) == {**ticker, "price": Decimal("43000.00"), "volume_24h": Decimal("1.5")}
+    assert str(with_decimals(ticker)["price"]) == "43000.00"
+    assert ticker["price"] == "43000.00"
+
+
+def test_levels_are_decimals_too() -> None:
+    snapshot = {"type": "snapshot", "bids": [["1.5", "2"]], "asks": [["2.5", "1", "an id"]]}
+    assert with_decimals(snapshot)["bids"] == [[Decimal("1.5"), Decimal(2)]]
+    assert with_decimals(snapshot)["asks"] == [[Decimal("2.5"), Decimal(1), "an id"]]
+    update = {"type": "l2update", "changes": [["buy", "1.5", "0.0"]]}
+    assert with_decimals(update)["changes"] == [["buy", Decimal("1.5"), Decimal(0)]]
+
+
+@pytest.mark.parametrize("value", [1.5, 1, None, "x", "NaN", "Infinity", ["1"]])
+def test_what_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(ProtocolError):
+        number(value)
+
+
+@pytest.mark.parametrize("message", [{"bids": [["1"]]}, {"changes": [1]}, {"price": "dear"}, {"asks": [[1, 2]]}])
+def test_what_cannot_be_read_is_refused(message: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError):
+        with_decimals(message)

@@ -1,0 +1,243 @@
+"""WebsocketClient: the feed with methods to override, for those who come from `cbpro`."""
+
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core.connection import State
+from ..core.reconnect import Reconnect
+from ..errors import ClientClosed, CommandError, TransportError, WSClientError
+from .channels import Channel
+from .feed import MARKET_DATA, Feed
+from .signing import Token
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from ..sinks.recording import Recording
+
+logger = logging.getLogger("wsclient")
+
+_PING_INTERVAL: Final = 30.0  # seconds
+
+
+class WebsocketClient:
+    """Streams messages of some products and channels to `on_message`, from `start()` until `close()`.
+
+        class Prices(WebsocketClient):
+            def on_message(self, msg):
+                print(msg.get("price"))
+
+        prices = Prices(products=["BTC-USD"], channels=["ticker"])
+        prices.start()
+
+    url: ws:// or wss://
+    products: product ids, or one; BTC-USD unless given
+    message_type: of what is sent first
+    mongo_collection: a `pymongo` collection, where every message is kept as it is decoded, also where `on_message`
+        is overridden. That is done in batches, half a second after a message came at the latest, and at `close()`
+    should_print: whether what isn't overridden prints
+    auth: whether to sign, with api_key, api_secret and api_passphrase
+    channels: as subscribe messages have them; None for the ticker
+
+    reconnect: whether a lost connection is got back, with its subscriptions; or a `Reconnect` that says how. What
+        it recovers from is told to `on_error` and isn't left in `error`
+    feed_options: what else a `Feed` is given: socket_timeout, compression …
+
+    error: why nothing comes any more: the connection was lost and can't be had back, or the subscription was
+        refused. None while all is well
+
+    The attributes with the parameters' names are read by `start()`, so that `on_open` may set them. All `on_`
+    methods but `on_open` are called on the event thread (`on_close` on the thread that closes); what they raise is
+    told to `on_error`. They may call `close()`.
+    """
+
+    def __init__(
+        self,
+        url: str = MARKET_DATA,
+        products: Sequence[str] | str | None = None,
+        message_type: str = "subscribe",
+        mongo_collection: Any = None,
+        should_print: bool = True,
+        auth: bool = False,
+        api_key: str = "",
+        api_secret: str = "",
+        api_passphrase: str = "",
+        *,
+        channels: Sequence[Channel] | None,
+        reconnect: bool | Reconnect = True,
+        **feed_options: Any,
+    ) -> None:
+        self.url = url
+        self.products = products
+        self.channels = channels
+        self.type = message_type
+        self.mongo_collection = mongo_collection
+        self.should_print = should_print
+        self.auth = auth
+        self.api_key = api_key
+        self.api_secret = api_secret
+        self.api_passphrase = api_passphrase
+        self.reconnect = reconnect
+        self.error: Exception | None = None
+        self._options = feed_options
+        self._lock = threading.Lock()  # guards what follows
+        self._running = False
+        self._feed: Feed | None = None
+        self._recording: Recording | None = None
+        self._open = False  # `on_close` is still to be called
+
+    # -- to be overridden
+
+    def on_open(self) -> None:
+        """Called by `start()`, before anything is connected; what it raises, `start()` raises."""
+        if self.should_print:
+            print("-- Subscribed! --\n")
+
+    def on_message(self, msg: dict[str, Any]) -> None:
+        """Called with each message."""
+        if self.should_print:
+            print(msg)
+
+    def on_close(self) -> None:
+        """Called once, when it was closed or has ended by an error."""
+        if self.should_print:
+            print("\n-- Socket Closed --")
+
+    def on_error(self, e: Exception, data: Any = None) -> None:
+        """Called with what went wrong. data: the text that it was about, where there is one"""
+        print(f"{e} - data: {data}")
+
+    # -- to be called
+
+    def start(self) -> None:
+        """Connects, subscribes, and returns. What goes wrong is told to `on_error`; nothing if it runs already.
+
+        Raises `InvalidRequest` for parameters that can't be used.
+        """
+        with self._lock:
+            if self._running:
+                return
+            self._running = True
+        try:
+            self.on_open()
+            message = self._message()
+            feed = self._new_feed()
+            recording = self._keep(feed)
+            with self._lock:
+                self.error = None
+                self._feed, self._recording, self._open = feed, recording, True
+            feed.send(message).add_done_callback(lambda reply: self._answered(feed, reply))
+        except ClientClosed:
+            pass  # it was closed meanwhile
+        except BaseException:
+            self._open = False
+            self._end()
+            raise
+
+    def close(self) -> None:
+        """Ends the connection, keeps what is to be kept, and returns; from any thread, as often as you like."""
+        self._end()
+        self._closed()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.products}, {'closed' if self._feed is None else 'running'}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a WebsocketClient holds a connection and credentials, and can't be pickled")
+
+    # -- how
+
+    def _new_feed(self) -> Feed:
+        return Feed(
+            self.url,
+            self._on_text,
+            self._on_error,
+            close_handler=self._on_close,
+            auth=Token(self.api_key, self.api_secret, self.api_passphrase) if self.auth else None,
+            reconnect=self._policy(),
+            **{"ping_interval": _PING_INTERVAL, **self._options},
+        )
+
+    def _message(self) -> dict[str, Any]:
+        products = ["BTC-USD"] if self.products is None else self.products
+        return {
+            "type": self.type,
+            "product_ids": [products] if isinstance(products, str) else list(products),
+            "channels": ["ticker"] if self.channels is None else list(self.channels),
+        }
+
+    def _policy(self) -> Reconnect | None:
+        if isinstance(self.reconnect, Reconnect):
+            return self.reconnect
+        return Reconnect() if self.reconnect else None
+
+    def _keep(self, feed: Feed) -> "Recording | None":
+        if self.mongo_collection is None:
+            return None
+        from ..sinks import MongoSink, attach
+
+        sink = MongoSink(self.mongo_collection, documents="messages")
+        return attach(feed, sink, on_error=lambda error: self._call(self.on_error, error))
+
+    def _end(self) -> None:
+        with self._lock:
+            feed, self._feed = self._feed, None
+            recording, self._recording = self._recording, None
+            self._running = False
+        if feed is not None:
+            feed.stop()
+        if recording is not None:
+            try:
+                recording.close()
+            except WSClientError as error:
+                self._call(self.on_error, error)
+
+    def _closed(self) -> None:
+        with self._lock:
+            told, self._open = not self._open, False
+        if not told:
+            self._call(self.on_close)
+
+    # -- the event thread
+
+    def _on_text(self, feed: Feed, text: str) -> None:
+        try:
+            message = json.loads(text)
+        except ValueError as error:
+            self._call(self.on_error, error, text)
+            return
+        self.on_message(message)
+
+    def _on_error(self, feed: Feed, error: Exception) -> None:
+        # idle, it has no connection and won't try to get one
+        if feed.state is State.IDLE:
+            self._failed(feed, error)
+            self._closed()
+        else:
+            self._call(self.on_error, error)
+
+    def _on_close(self, feed: Feed, code: int | None, reason: str | None) -> None:
+        if feed.state is State.IDLE:
+            if self.error is None:
+                self._failed(feed, TransportError(f"the exchange closed the connection with code {code}"))
+            self._closed()
+
+    def _answered(self, feed: Feed, reply: "Future[Any]") -> None:
+        error = reply.exception()
+        if isinstance(error, CommandError):
+            self._failed(feed, error)
+
+    def _failed(self, feed: Feed, error: Exception) -> None:
+        """Nothing comes any more."""
+        if self._feed is feed and self.error is None:
+            self.error = error
+        self._call(self.on_error, error)
+
+    def _call(self, method: Any, *args: Any) -> None:
+        try:
+            method(*args)
+        except Exception:
+            logger.exception("%r raised", method)

@@ -1,0 +1,243 @@
+"""What a feed keeps of its products: where their sequences stand, and the books that somebody asked for."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from ..core.connection import Connection
+from ..errors import CommandError, InvalidRequest, ProtocolError, WSClientError
+from ..live import Message
+from .books import FullBook, LevelBook
+from .channels import COUNTED, Key, shown
+from .products import Product
+from .sequences import Gap, Sequence
+from .snapshots import Snapshots, Source
+
+logger = logging.getLogger("wsclient")
+
+Level = Literal[2, 3]
+CHANNEL_OF: Final[dict[int, str]] = {2: "level2", 3: "full"}
+
+_BASE, _CAP = 0.25, 10.0  # seconds between tries to get a snapshot
+
+
+class LocalState:
+    """The products of one feed. It is the core's `Stream`, from when somebody needs it on.
+
+    on_gap: called with (feed, gap), or None
+    source: gives snapshots of level 3 books, or None where that isn't known
+    """
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        on_gap: Callable[[Any, Gap], object] | None,
+        source: Source | None,
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        self._connection = connection
+        self._on_gap = on_gap
+        self._random = rand
+        self._snapshots = (
+            None
+            if source is None
+            else Snapshots(source, self._deliver, name=f"wsclient snapshots {connection.endpoint.safe_url}")
+        )
+        self._lock = threading.Lock()  # guards what follows, for writing
+        self._products: dict[str, Product] = {}
+        if on_gap is not None:
+            connection.stream(self)
+
+    # -- any thread
+
+    def order_book(self, product_id: str, level: Level, stale_after: float | None) -> LevelBook | FullBook:
+        """A product's book, being followed."""
+        if level not in CHANNEL_OF:
+            raise InvalidRequest(f"there are books of level 2 and of level 3, not {level!r}")
+        if not isinstance(product_id, str) or not product_id:
+            raise InvalidRequest(f"a product id is a str such as 'BTC-USD', not {product_id!r:.50}")
+        if level == 3 and self._snapshots is None:
+            raise InvalidRequest(
+                "where this exchange's snapshots are isn't known: give the feed its rest_url, or snapshots"
+            )
+        self._connection.stream(self)
+        with self._lock:
+            product = self._product(product_id)
+            book = product.book2 if level == 2 else product.book3
+            if book is None:
+                book = self._new_book(product, level)
+        if book.claim():
+            self._follow(product, level, book, stale_after)
+        return book
+
+    def _new_book(self, product: Product, level: Level) -> LevelBook | FullBook:
+        options: dict[str, Any] = {
+            "on_event_thread": self._connection.on_event_thread,
+            "raised": self._connection.listener_raised,
+            "close": lambda: self._closed(product, level),
+        }
+        key = Key(CHANNEL_OF[level], product.id)
+        if level == 2:
+            product.book2 = LevelBook(product.id, renew=lambda: self._connection.renew(key), **options)
+            return product.book2
+        product.book3 = FullBook(product.id, fetch=lambda: self._fetch(product), **options)
+        return product.book3
+
+    def _follow(
+        self, product: Product, level: Level, book: LevelBook | FullBook, stale_after: float | None
+    ) -> None:
+        beats = product.heartbeats
+        if beats.begin():
+            self._connection.unfollow(beats.key, beats)  # what is left of a failure
+            try:
+                self._connection.follow(beats.key, beats, fed=True)
+            except WSClientError as error:
+                beats.failed(error)
+                book.failed(error)
+                raise
+        if book.failure is None:
+            key = Key(CHANNEL_OF[level], product.id)
+            self._connection.unfollow(key, book)
+            self._connection.follow(key, book, stale_after, fed=True)
+
+    def _closed(self, product: Product, level: Level) -> None:
+        """Ends a book's subscription, and the heartbeat's if that was the last one's."""
+        book: LevelBook | FullBook | None
+        with self._lock:
+            if level == 2:
+                book, product.book2 = product.book2, None
+            else:
+                book, product.book3 = product.book3, None
+            last = product.book2 is None and product.book3 is None
+        if book is not None:
+            self._connection.unfollow(Key(CHANNEL_OF[level], product.id), book)
+        if level == 3 and self._snapshots is not None:
+            self._snapshots.forget(product.id)
+        if last and product.heartbeats.end():
+            self._connection.unfollow(product.heartbeats.key, product.heartbeats)
+
+    def end(self, error: WSClientError, timeout: float) -> None:
+        """The feed was stopped: who waits is told. timeout: seconds for a snapshot that is being fetched."""
+        for product in list(self._products.values()):
+            for book in product.books:
+                book.failed(error)
+        if self._snapshots is not None:
+            self._snapshots.stop(timeout)
+
+    def _product(self, product_id: str) -> Product:
+        product = self._products.get(product_id)
+        if product is None:
+            product = self._products[product_id] = Product(product_id)
+        return product
+
+    # -- the event thread
+
+    def notice(self, message: Message) -> None:
+        """A message came: counts it, and gives it to the books that it belongs to."""
+        kind = message.get("type")
+        product_id = message.get("product_id")
+        if product_id.__class__ is not str or kind.__class__ is not str:
+            if kind == "subscriptions":
+                self._shown(message)
+            return
+        product = self._products.get(product_id)
+        if product is None:
+            return
+        if kind in COUNTED:
+            self._count(product, message)
+        elif kind == "l2update":
+            if product.book2 is not None:
+                product.book2.notice(message)
+        elif kind == "heartbeat":
+            self._beat(product, message)
+        elif kind == "snapshot" and product.book2 is not None:
+            product.book2.answered(message)
+
+    def lost(self) -> None:
+        """The connection ended: nothing is due before it is subscribed to again."""
+        for product in list(self._products.values()):
+            product.counts = False
+
+    def _count(self, product: Product, message: Message) -> None:
+        number = message.get("sequence")
+        if number.__class__ is not int:
+            return
+        assert isinstance(number, int)
+        if product.counts:
+            sequence = product.sequence
+            if number == sequence.next:
+                sequence.next = number + 1
+            elif (gap := sequence.take(number)) is not None and not product.own(gap, message):
+                self._tell(gap)
+            if "user_id" in message:
+                product.last_own = number
+        if product.book3 is not None:
+            product.book3.notice(message)
+
+    def _beat(self, product: Product, message: Message) -> None:
+        for level, book in ((2, product.book2), (3, product.book3)):
+            if book is not None:
+                self._connection.heard(Key(CHANNEL_OF[level], product.id))
+        if product.book2 is not None:
+            product.book2.beat()
+        number = message.get("sequence")
+        if product.counts and type(number) is int:
+            gap = product.sequence.told(number)
+            if gap is not None:
+                self._tell(gap)
+                if product.book3 is not None:
+                    product.book3.missing(gap.last)
+
+    def _shown(self, message: Message) -> None:
+        """All that is subscribed to now. What the user left isn't followed any more."""
+        full = shown(message).get("full", frozenset())
+        with self._lock:
+            for product_id in full:
+                self._product(product_id).counts = True
+            for product in self._products.values():
+                if product.id not in full:
+                    product.counts = False
+                    if product.book3 is None and not self._connection.keeps(Key("full", product.id)):
+                        product.sequence = Sequence(product.id)
+
+    def _tell(self, gap: Gap) -> None:
+        if self._on_gap is not None:
+            self._connection.tell(self._on_gap, gap)
+        elif gap.kind == "gap":
+            logger.warning("%s: messages %d to %d are missing", gap.product_id, gap.first, gap.last)
+
+    # -- snapshots of level 3
+
+    def _fetch(self, product: Product) -> None:
+        """Has a snapshot fetched, at once or, after a failure, somewhat later."""
+        assert self._snapshots is not None
+        product.ticket += 1
+        delay = self._random() * min(_CAP, _BASE * 2.0 ** min(product.tries, 32)) if product.tries else 0.0
+        product.tries += 1
+        self._snapshots.ask(product.id, product.ticket, delay)
+
+    def _deliver(self, product_id: str, ticket: int, outcome: Message | Exception) -> None:
+        # without a connection nobody waits for it: the next one asks again
+        self._connection.post(lambda: self._fetched(product_id, ticket, outcome))
+
+    def _fetched(self, product_id: str, ticket: int, outcome: Message | Exception) -> None:
+        product = self._products[product_id]
+        book = product.book3
+        if book is None or ticket != product.ticket or not book.awaits_snapshot:
+            return  # it was begun before something that has happened since
+        if not isinstance(outcome, Exception):
+            try:
+                book.answered(outcome)
+                if not book.stale:
+                    product.tries = 0
+                return
+            except ProtocolError as error:
+                outcome = error
+                book.asked()
+        if isinstance(outcome, CommandError):
+            book.failed(outcome)
+        else:
+            self._fetch(product)
+        self._connection.report(outcome)

@@ -1,0 +1,94 @@
+"""What belongs to one product: its sequence, its books, and the heartbeats that guard them."""
+
+import threading
+from collections.abc import Callable
+
+from ..errors import WSClientError
+from ..live import Message
+from .books import FullBook, LevelBook
+from .channels import Key
+from .sequences import Gap, Sequence
+
+
+class Heartbeats:
+    """The watch of one product's heartbeats, for the books that live on them. The feed's state has its notices.
+
+    failed: told why there are none
+    """
+
+    def __init__(self, product_id: str, failed: Callable[[WSClientError], object]) -> None:
+        self.key = Key("heartbeat", product_id)
+        self._failed = failed
+        self._lock = threading.Lock()  # guards what follows
+        self._begun = False
+
+    def begin(self) -> bool:
+        """Whether the caller is the one to subscribe to them."""
+        with self._lock:
+            begun, self._begun = self._begun, True
+            return not begun
+
+    def end(self) -> bool:
+        """Whether the caller is the one to unsubscribe."""
+        with self._lock:
+            begun, self._begun = self._begun, False
+            return begun
+
+    def __repr__(self) -> str:
+        return f"<a book of {self.key.product}>"
+
+    # -- for the watch
+
+    def asked(self) -> None:
+        pass
+
+    def answered(self, message: Message) -> None:
+        pass
+
+    def notice(self, message: Message) -> None:
+        pass
+
+    def lost(self) -> None:
+        pass
+
+    def failed(self, error: WSClientError) -> None:
+        """They can't be had: without them the books can't be trusted."""
+        self.end()
+        self._failed(error)
+
+    def given_up(self, error: WSClientError) -> None:
+        pass
+
+
+class Product:
+    """One product, as the event thread sees it.
+
+    counts: whether the full channel is subscribed to, so that every number is due
+    ticket: of the snapshot that is waited for
+    tries: to get one, in a row
+    """
+
+    __slots__ = ("book2", "book3", "counts", "heartbeats", "id", "last_own", "sequence", "ticket", "tries")
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.counts = False
+        self.sequence = Sequence(id)
+        self.heartbeats = Heartbeats(id, self._fail_books)
+        self.book2: LevelBook | None = None
+        self.book3: FullBook | None = None
+        self.last_own = 0  # the number of the last message about an order of the user's own
+        self.ticket = 0
+        self.tries = 0
+
+    @property
+    def books(self) -> list[LevelBook | FullBook]:
+        return [book for book in (self.book2, self.book3) if book is not None]
+
+    def own(self, gap: Gap, message: Message) -> bool:
+        """Whether a repetition is the copy that the user gets of what is about an order of his own."""
+        return gap.kind == "repeat" and ("user_id" in message or gap.first == self.last_own)
+
+    def _fail_books(self, error: WSClientError) -> None:
+        for book in self.books:
+            book.failed(error)
