@@ -20,6 +20,7 @@ from wsclient import WSClient, to_wire
 from wsclient.cli.record import Store
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.faults import Refuse
+from wsclient.sandbox.noticefaults import Skip
 from wsclient.sinks import read_jsonl, read_sqlite
 from wsclient.sinks.classify import coinflex
 
@@ -162,6 +163,57 @@ def test_a_market_of_its_own_sandbox_goes_into_sqlite_and_json_lines_and_it_tell
     assert len(re.findall(rf"^    XBT/USDT +OrderOpened +{opened}$", done.stdout, re.MULTILINE)) == 2
 
 
+@pytest.mark.parametrize(
+    ("venue", "product", "types"),
+    [
+        ("coinbase", "BTC-USD", {"subscriptions", "snapshot", "l2update"}),
+        ("binance", "BTCUSDT", {"trade", "depthUpdate", "bookTicker"}),
+    ],
+)
+def test_other_venues_of_the_sandbox_are_recorded_likewise(
+    tmp_path: Path, venue: str, product: str, types: set[str]
+) -> None:
+    to = ["sqlite:market.db", "jsonl:market.jsonl"]
+    done = run(tmp_path, "record", venue, "--sandbox", "--traders", "2000", "--messages", "200", "--to", *to)
+    assert done.returncode == 0, done.stderr
+    assert kept(done.stdout) == dict.fromkeys(to, 200)
+    for records in (list(read_sqlite(tmp_path / "market.db")), list(read_jsonl(tmp_path / "market.jsonl"))):
+        assert {record.venue for record in records} == {venue}
+        assert {record.product for record in records} - {None} == {product}
+        assert types <= {record.type for record in records}
+
+
+def test_channels_that_want_a_key_get_the_sandbox_user_s_and_gaps_are_told(
+    tmp_path: Path, still: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [
+        "--url",
+        still.coinbase_url,
+        "--market",
+        "BTC-USDT",
+        "--channel",
+        "full",
+        "--to",
+        "sqlite:market.db",
+    ]
+    assert "subscribe was refused" in failed(REFUSED, tmp_path, "record", "coinbase", *arguments)
+    key = still.users[0].coinbase
+    monkeypatch.setenv("COINBASE_KEY", key.key)
+    monkeypatch.setenv("COINBASE_SECRET", key.secret)
+    monkeypatch.setenv("COINBASE_PASSPHRASE", key.passphrase)
+    place(still, 1)
+    still.faults.add(Skip(kind="open", product="BTC-USDT"))
+    with Recorder(tmp_path, "coinbase", *arguments) as recorder:
+        recorder.wait_for("Recording BTC-USDT")
+        place(still, 2)
+        recorder.wait_for("BTC-USDT: sequence numbers .*: gap")
+        recorder.process.send_signal(signal.SIGINT)
+        status, said, warned = recorder.end()
+    assert status == 0, warned
+    assert "the exchange's numbers were out of order once" in said
+    assert key.secret not in said + warned
+
+
 def test_it_shows_the_recording_again(tmp_path: Path) -> None:
     to = ["sqlite:market.db", "jsonl:market.jsonl"]
     recorded = run(tmp_path, "record", "coinflex", "--sandbox", "--messages", "20", "--to", *to)
@@ -213,19 +265,20 @@ def test_ctrl_c_ends_it_cleanly_with_everything_kept(
     assert [record.type for record in records[:3]] == ["Welcome", "reply", "reply"]
 
 
-def test_a_lost_connection_is_got_back_and_told_in_the_end(tmp_path: Path, still: Sandbox) -> None:
-    with Recorder(tmp_path, "coinflex", "--url", still.url, "--to", "sqlite:market.db") as recorder:
-        recorder.wait_for("Recording XBT/USDT")
-        place(still, 1)
+@pytest.mark.parametrize("venue", ["coinflex", "coinbase", "binance"])
+def test_a_lost_connection_is_got_back_and_told_in_the_end(tmp_path: Path, still: Sandbox, venue: str) -> None:
+    url = {"coinflex": still.url, "coinbase": still.coinbase_url, "binance": still.binance_url}[venue]
+    with Recorder(tmp_path, venue, "--url", url, "--to", "sqlite:market.db") as recorder:
+        recorder.wait_for("Recording")
         still.stop()
         still.start()
         recorder.wait_for("connected again")
-        place(still, 1)
         recorder.process.send_signal(signal.SIGINT)
         status, said, _ = recorder.end()
     assert status == 0
     assert "the connection was lost once" in said
-    assert [record.type for record in read_sqlite(tmp_path / "market.db")].count("Welcome") == 2
+    if venue == "coinflex":
+        assert [record.type for record in read_sqlite(tmp_path / "market.db")].count("Welcome") == 2
 
 
 def test_a_store_that_cannot_be_opened_ends_it_with_8(tmp_path: Path) -> None:

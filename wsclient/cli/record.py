@@ -16,9 +16,10 @@ from ..core.urls import safe
 from ..errors import SinkError
 from ..sinks import SinkQueue, open_sink
 from .gate import Gate
+from .sources import Handlers, Source
 from .status import DONE, NOT_KEPT
 from .tally import Counted, Tally, messages, table
-from .venues import VENUES, Handlers, Source
+from .venues import VENUES
 
 ANSWER: Final = 10.0
 """Seconds for the exchange to answer what was asked of it, and for each store to take the last messages."""
@@ -27,10 +28,14 @@ EXAMPLES: Final = """\
 examples:
   %(prog)s coinflex --sandbox --to sqlite:market.db jsonl:market.jsonl.gz --seconds 10
   %(prog)s coinflex --sandbox --market XBT/USDT ETH/USDT --to sqlite:market.db
+  %(prog)s coinbase --market BTC-USD ETH-USD --channel ticker matches --to sqlite:market.db
+  %(prog)s binance --market BTCUSDT --channel trade kline_1m --to mongodb://localhost/markets.messages
   %(prog)s coinflex --url wss://host/v1 --channel ticker --to 'jsonl:ticker.jsonl?max_age=3600'
 
 Ctrl-C (or SIGTERM) ends it, too: what has come by then is kept. After a lost connection it goes on as soon as the
-exchange is back. Exit status 8 means that a store couldn't keep all of it.
+exchange is back. Credentials, for channels that want them, are taken from the environment: COINBASE_KEY,
+COINBASE_SECRET and COINBASE_PASSPHRASE; a sandbox's are known. Exit status 8 means that a store couldn't keep all
+of it.
 """
 
 
@@ -97,8 +102,9 @@ def run(options: argparse.Namespace) -> int:
     for store in stores:
         print(*store.report(), sep="\n")
     if told.losses:
-        times = "once" if told.losses == 1 else f"{told.losses} times"
-        print(f"the connection was lost {times}: what was said meanwhile is missing")
+        print(f"the connection was lost {_times(told.losses)}: what was said meanwhile is missing")
+    if told.gaps:
+        print(f"the exchange's numbers were out of order {_times(told.gaps)}: something is missing or repeated")
     return NOT_KEPT if any(store.failure for store in stores) else DONE
 
 
@@ -148,11 +154,12 @@ class Told:
         # a queue that may be filled in the middle of being waited for, as signal handlers must
         self.ends: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.watching = threading.Event()  # until then errors are those of what was asked, and told as such
-        self.losses = 0  # the event thread's; read after it has ended
+        self.losses = 0  # the event thread's, like the next; read after it has ended
+        self.gaps = 0
 
     def handlers(self) -> Handlers:
         """For the client."""
-        return Handlers(err=self._failed, open=self._opened, close=self._closed)
+        return Handlers(err=self._failed, open=self._opened, close=self._closed, gap=self._left_out)
 
     def _failed(self, client: object, error: Exception) -> None:
         if self.watching.is_set():
@@ -165,6 +172,10 @@ class Told:
     def _closed(self, client: object, code: int | None, reason: str | None) -> None:
         if self.watching.is_set():
             self.losses += 1
+
+    def _left_out(self, gap: str) -> None:
+        self.gaps += 1
+        _say(gap)
 
 
 def _watch(source: Source) -> None:
@@ -195,6 +206,10 @@ def _sandbox(traders: float) -> Any:
     except ImportError as error:
         raise ImportError(f"--sandbox needs more: pip install 'wsclient[sandbox]' ({error})") from error
     return Sandbox(traders=traders, ledger_limit=10_000)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _say(what: object) -> None:
