@@ -96,8 +96,12 @@ def run(options: argparse.Namespace) -> int:
         source.tap(gate.take)
         _watch(source)
         told.watching.set()
+        # from here on Ctrl-C is a way to end, and comes between two steps, not in the middle of one
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: told.ends.put(None))
         print(f"Recording {', '.join(markets)} from {safe(url)}", file=sys.stderr, flush=True)
-        _wait(told.ends, options.seconds)
+        with contextlib.suppress(queue.Empty):
+            told.ends.get(timeout=options.seconds)
         told.watching.clear()
     for store in stores:
         print(*store.report(), sep="\n")
@@ -187,17 +191,6 @@ def _watch(source: Source) -> None:
             answer.result(max(0.0, until - time.monotonic()))
         except TimeoutError:
             raise TimeoutError(f"no answer within {ANSWER:g} s") from None
-
-
-def _wait(ends: "queue.SimpleQueue[None]", seconds: float | None) -> None:
-    """Until the time is over, there were enough messages, or somebody ends it."""
-    # from here on Ctrl-C is a way to end, and comes between two steps, not in the middle of one
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ends.put(None))
-    try:
-        ends.get(timeout=seconds)
-    except queue.Empty:
-        pass
 
 
 def _sandbox(traders: float) -> Any:
