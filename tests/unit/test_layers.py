@@ -84,7 +84,6 @@ def test_threads_start_in_few_places() -> None:
     }
     assert starting == {
         "binance/worker.py",
-        "binance/worker.py",
         "coinbase/snapshots.py",
         "core/handler_queue.py",
         "core/lifecycle.py",
