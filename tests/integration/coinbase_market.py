@@ -29,11 +29,17 @@ def place(exchange: Sandbox, quantity: int, price: int | None = PRICE, user: int
     )
 
 
+def trade(exchange: Sandbox, price: int = PRICE) -> None:
+    """One order meets another one."""
+    place(exchange, -10_000, price, user=1)
+    place(exchange, 10_000, price, user=2)
+
+
 class Heard:
     """What a feed has said, and what went wrong: handlers, and ways to wait for it."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self.changed = threading.Condition()
         self.messages: list[dict[str, Any]] = []
         self.errors: list[Exception] = []
         self.opened = 0
@@ -61,8 +67,8 @@ class Heard:
         return [message for message in list(self.messages) if message.get("type") in types]
 
     def until(self, condition: Callable[[], object]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(condition, PATIENCE), (self.messages[-5:], self.errors)
+        with self.changed:
+            assert self.changed.wait_for(condition, PATIENCE), (self.messages[-5:], self.errors)
 
     def next(self, *types: str, count: int = 1) -> list[dict[str, Any]]:
         """The first so many messages of these types."""
@@ -70,9 +76,9 @@ class Heard:
         return self.of(*types)[:count]
 
     def _note(self, note: Callable[[], object]) -> None:
-        with self._changed:
+        with self.changed:
             note()
-            self._changed.notify_all()
+            self.changed.notify_all()
 
 
 def feed(exchange: Sandbox, heard: Heard | None = None, *, user: int | None = 0, **options: Any) -> Feed:

@@ -1,21 +1,20 @@
 """The feed against the sandbox: subscribing, signing, recovery, failover, compression."""
 
-import threading
 from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.coinbase_market import PRODUCT, Heard, feed, place, token_of
+from tests.integration.coinbase_market import PRODUCT, Heard, feed, token_of
 from tests.peers import PATIENCE
 from wsclient import CommandError, InvalidRequest, NotAuthorized, Reconnect, State, TransportError
-from wsclient.coinbase import Feed, Gap, Token
+from wsclient.coinbase import Feed, Token
 from wsclient.coinflex.assets import Assets
 from wsclient.errors import AuthenticationError, ClientClosed, NotSent, StaleFeed
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.assets import USD
 from wsclient.sandbox.coinbase import CoinbaseSettings
-from wsclient.sandbox.faults import Drop, Garbage, Mute, Refuse
-from wsclient.sandbox.noticefaults import Hush, Repeat, Skip
+from wsclient.sandbox.faults import Garbage, Mute, Refuse
+from wsclient.sandbox.noticefaults import Hush
 
 ETH = Assets["ETH"]
 QUICK = Reconnect(base=0.01)
@@ -272,81 +271,3 @@ def test_messages_are_inflated_where_that_was_agreed_on(exchange: Sandbox) -> No
         status = heard.next("status")[0]
         heard.next("heartbeat", count=3)
         assert ours.stats().bytes_in < len(str(status))
-
-
-# ---------------------------------------------------------------- sequences
-
-
-def test_gaps_and_repeats_are_told_apart_and_reported(exchange: Sandbox) -> None:
-    gaps: list[Gap] = []
-    told = threading.Condition()
-
-    def on_gap(_: Feed, gap: Gap) -> None:
-        with told:
-            gaps.append(gap)
-            told.notify_all()
-
-    heard = Heard()
-    with feed(exchange, heard, on_gap=on_gap) as ours:
-        ours.subscribe(["full"], [PRODUCT]).result(PATIENCE)
-        place(exchange, 10_000)
-        first = heard.next("open")[0]["sequence"]
-        exchange.faults.add(Skip(kind="received", times=1), Repeat(kind="open", times=1))
-        place(exchange, 10_000)
-        with told:
-            assert told.wait_for(lambda: len(gaps) == 2, PATIENCE)
-    assert gaps == [
-        Gap(PRODUCT, "gap", first + 1, first + 1),
-        Gap(PRODUCT, "repeat", first + 2, first + 2),
-    ]
-
-
-def test_a_missing_last_message_is_found_by_heartbeats(exchange: Sandbox) -> None:
-    gaps: list[Gap] = []
-    told = threading.Event()
-
-    def on_gap(_: Feed, gap: Gap) -> None:
-        gaps.append(gap)
-        told.set()
-
-    heard = Heard()
-    with feed(exchange, heard, on_gap=on_gap) as ours:
-        ours.subscribe(["full", "heartbeat"], [PRODUCT]).result(PATIENCE)
-        place(exchange, 10_000)
-        last = heard.next("open")[0]["sequence"]
-        exchange.faults.add(Skip(kind="received", times=1), Skip(kind="open", times=1))
-        place(exchange, 10_000)
-        assert told.wait(PATIENCE)
-    assert gaps == [Gap(PRODUCT, "gap", last + 1, last + 2)]
-
-
-def test_what_a_lost_connection_has_missed_is_a_gap(exchange: Sandbox) -> None:
-    gaps: list[Gap] = []
-    heard = Heard()
-    with feed(exchange, heard, on_gap=lambda _, gap: gaps.append(gap), reconnect=QUICK) as ours:
-        ours.subscribe(["full"], [PRODUCT]).result(PATIENCE)
-        place(exchange, 10_000)
-        last = heard.next("open")[0]["sequence"]
-        refusal = Drop(method="subscribe", times=1)
-        exchange.faults.add(refusal)
-        exchange.cut_all()
-        place(exchange, 10_000)
-        heard.until(lambda: heard.opened == 2)
-        place(exchange, 10_000)
-        heard.until(lambda: heard.of("open")[-1]["sequence"] == last + 4)
-    assert gaps == [Gap(PRODUCT, "gap", last + 1, last + 2)]
-
-
-def test_messages_of_the_user_only_are_not_counted(exchange: Sandbox) -> None:
-    gaps: list[Gap] = []
-    heard = Heard()
-    with feed(exchange, heard, user=1, on_gap=lambda _, gap: gaps.append(gap)) as ours:
-        ours.subscribe(["user"], [PRODUCT]).result(PATIENCE)
-        place(exchange, 10_000, user=1)
-        place(exchange, 10_000, user=2)
-        place(exchange, 10_000, user=1)
-        heard.next("open", count=2)
-        ours.subscribe(["full"], [PRODUCT]).result(PATIENCE)
-        place(exchange, 10_000, user=2)
-        heard.next("open", count=3)
-    assert gaps == []

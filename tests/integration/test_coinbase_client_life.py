@@ -1,0 +1,221 @@
+"""What users of WebsocketClient had to add: it recovers, can be closed at any time, and its methods may raise."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.coinbase_market import Heard
+from tests.peers import PATIENCE
+from wsclient import CommandError, InvalidRequest, NotAuthorized, NotSent, Reconnect
+from wsclient.coinbase import WebsocketClient
+from wsclient.sandbox import Sandbox
+from wsclient.sandbox.coinbase import CoinbaseSettings
+from wsclient.sandbox.faults import Garbage
+
+
+@pytest.fixture
+def exchange(no_socket_left: None) -> Iterator[Sandbox]:
+    with Sandbox(traders=0, coinbase=CoinbaseSettings(heartbeat=0.05)) as exchange:
+        yield exchange
+    assert not exchange.ledger.troubles
+
+
+class Noted(WebsocketClient):
+    """Notes what its methods are called with."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        options.setdefault("products", ["BTC-USD"])
+        options.setdefault("channels", ["heartbeat"])
+        options.setdefault("reconnect", Reconnect(tries=3, base=0.01))
+        super().__init__(url, **options)
+        self.heard = Heard()
+        self.data: list[Any] = []
+
+    def on_open(self) -> None:
+        self.heard.on_open(self)
+
+    def on_message(self, msg: dict[str, Any]) -> None:
+        with self.heard.changed:
+            self.heard.messages.append(msg)
+            self.heard.changed.notify_all()
+
+    def on_close(self) -> None:
+        self.heard.on_close(self)
+
+    def on_error(self, e: Exception, data: Any = None) -> None:
+        self.data.append(data)
+        self.heard.on_error(self, e)
+
+
+def test_a_lost_connection_is_got_back_and_is_no_error(exchange: Sandbox) -> None:
+    client = Noted(exchange.coinbase_url)
+    client.start()
+    client.heard.next("heartbeat")
+    exchange.cut_all()
+    client.heard.until(lambda: len(client.heard.of("subscriptions")) == 2)
+    assert client.heard.errors
+    assert client.error is None
+    assert (client.heard.opened, client.heard.closed) == (1, 0)
+    client.close()
+    assert (client.heard.opened, client.heard.closed) == (1, 1)
+
+
+def test_what_cannot_be_had_back_is_an_error_and_closes_once(exchange: Sandbox) -> None:
+    client = Noted(exchange.coinbase_url)
+    client.start()
+    client.heard.next("heartbeat")
+    exchange.stop()
+    client.heard.until(lambda: client.heard.closed)
+    assert client.error is client.heard.errors[-1]
+    client.close()
+    assert client.heard.closed == 1
+
+
+def test_an_orderly_end_is_an_error_too_where_nothing_is_got_back(exchange: Sandbox) -> None:
+    client = Noted(exchange.coinbase_url, reconnect=False)
+    client.start()
+    client.heard.next("heartbeat")
+    exchange.stop()
+    client.heard.until(lambda: client.heard.closed)
+    assert isinstance(client.error, ConnectionError)
+    client.close()
+
+
+def test_a_first_connection_that_fails_is_told_and_not_raised() -> None:
+    client = Noted("ws://127.0.0.1:1")
+    client.start()
+    client.heard.until(lambda: client.heard.closed)
+    assert isinstance(client.error, ConnectionError)
+    assert not isinstance(client.error, NotSent)
+    client.close()
+    assert client.heard.closed == 1
+
+
+def test_a_refused_subscription_is_an_error(exchange: Sandbox) -> None:
+    client = Noted(exchange.coinbase_url, products=["NO-SUCH"])
+    client.start()
+    client.heard.until(lambda: client.heard.errors)
+    assert isinstance(client.error, CommandError)
+    assert client.heard.of("error")
+    client.close()
+    other = Noted(exchange.coinbase_url, channels=["level2"])
+    other.start()
+    other.heard.until(lambda: other.heard.errors)
+    assert isinstance(other.error, NotAuthorized)
+    other.close()
+
+
+def test_it_can_be_closed_before_it_starts_and_started_after_it_was_closed(exchange: Sandbox) -> None:
+    client = Noted(exchange.coinbase_url)
+    client.close()
+    assert client.heard.closed == 0
+    for number in (1, 2):
+        client.start()
+        client.start()
+        client.heard.until(lambda number=number: len(client.heard.of("subscriptions")) == number)  # type: ignore[misc]
+        client.close()
+    assert (client.heard.opened, client.heard.closed) == (2, 2)
+    assert len(exchange.ledger.connections) == 2
+
+
+def test_it_can_be_closed_by_what_it_calls(exchange: Sandbox) -> None:
+    class Once(Noted):
+        def on_message(self, msg: dict[str, Any]) -> None:
+            super().on_message(msg)
+            self.close()
+
+    client = Once(exchange.coinbase_url)
+    client.start()
+    client.heard.until(lambda: client.heard.closed)
+    assert len(client.heard.messages) == 1
+    client.close()
+    assert client.heard.closed == 1
+
+
+def test_many_threads_may_close_it_at_once(exchange: Sandbox) -> None:
+    client = Noted(exchange.coinbase_url)
+    client.start()
+    closing = [threading.Thread(target=client.close) for _ in range(8)]
+    for thread in closing:
+        thread.start()
+    for thread in closing:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert client.heard.closed == 1
+
+
+def test_a_method_that_raises_changes_nothing_else(exchange: Sandbox) -> None:
+    class Raising(Noted):
+        def on_message(self, msg: dict[str, Any]) -> None:
+            super().on_message(msg)
+            raise ValueError(msg["type"])
+
+        def on_error(self, e: Exception, data: Any = None) -> None:
+            super().on_error(e, data)
+            raise KeyError("on_error itself")
+
+        def on_close(self) -> None:
+            super().on_close()
+            raise ValueError("on_close")
+
+    client = Raising(exchange.coinbase_url)
+    client.start()
+    client.heard.next("heartbeat", count=3)
+    client.heard.until(lambda: len(client.heard.errors) >= 3)
+    assert all(isinstance(error, ValueError) for error in client.heard.errors)
+    assert client.error is None
+    client.close()
+    assert client.heard.closed == 1
+
+
+def test_what_on_open_sets_is_used_and_what_it_raises_is_raised(exchange: Sandbox) -> None:
+    class Late(Noted):
+        def on_open(self) -> None:
+            super().on_open()
+            self.url = exchange.coinbase_url
+            self.products = "ETH-USD"
+
+    client = Late("ws://127.0.0.1:1")
+    client.start()
+    assert client.heard.next("heartbeat")[0]["product_id"] == "ETH-USD"
+    client.close()
+
+    class Failing(Noted):
+        def on_open(self) -> None:
+            raise RuntimeError("not today")
+
+    failing = Failing(exchange.coinbase_url)
+    with pytest.raises(RuntimeError):
+        failing.start()
+    failing.close()
+    assert failing.heard.closed == 0
+    with pytest.raises(InvalidRequest):
+        Noted(exchange.coinbase_url, auth=True).start()
+    with pytest.raises(InvalidRequest):
+        Noted(exchange.coinbase_url, channels=[]).start()
+
+
+def test_a_text_that_is_no_json_is_told_with_what_it_was(exchange: Sandbox) -> None:
+    exchange.faults.add(Garbage(payload="{no json", instead=False, times=1))
+    client = Noted(exchange.coinbase_url)
+    client.start()
+    client.heard.next("heartbeat")
+    assert client.data == ["{no json"]
+    assert client.error is None
+    client.close()
+
+
+class Collection:
+    """As `pymongo`'s, it has no truth value."""
+
+    def __bool__(self) -> bool:
+        raise NotImplementedError("Collection objects do not implement truth value testing")
+
+
+def test_a_collection_is_never_asked_for_its_truth(exchange: Sandbox) -> None:
+    client = Noted(exchange.coinbase_url, mongo_collection=Collection())
+    with pytest.raises(AttributeError):  # it is no real collection
+        client.start()
+    client.close()
