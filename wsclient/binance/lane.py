@@ -23,6 +23,9 @@ logger = logging.getLogger("wsclient")
 
 MAX_RETRIES: Final = "Max reconnect retries reached"
 
+_QUIET: Final = 1.0
+"""Seconds after which the trades of a market are asked for of which nothing came since it was got back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
@@ -157,6 +160,7 @@ class Lane:
         self._carry(carrier)
         carrier.whole()
         self._lost = None
+        self._worker.do(lambda: self._catch_up(carrier), _QUIET)
         self._renew_in_time(carrier)
 
     def _opened(self) -> Carrier:
@@ -213,12 +217,19 @@ class Lane:
                 self._backoff.reset()
             self._carrier, self._next = self._next, None
             if self._carrier is not None:
-                self._take_over(self._carrier)
+                following = self._carrier
+                self._take_over(following)
+                self._worker.do(lambda: self._catch_up(following), _QUIET)
                 return
             for stream in self.streams.copy().values():
                 stream.lose()
             self._lost = error
             self._missed(error)
+
+    def _catch_up(self, carrier: Carrier) -> None:
+        if carrier is self._carrier:
+            for stream in list(carrier.carried.values()):
+                stream.catch_up()
 
     # -- replacements
 

@@ -49,12 +49,15 @@ class MissedTrades:
         self._worker.do(lambda: self._fill(stream))
 
     def _fill(self, stream: Stream) -> None:
-        last, following = stream.last, stream.next_held
-        if last is None or following is None:
-            stream.filled([])
+        last = stream.last
+        fetched = self._fetch(stream.name)
+        following = stream.next_held
+        if last is None or (following is None and not fetched):
+            stream.filled([], known=False)
             return
-        first, end = last[0] + 1, following[0]
-        trades = {trade["id"]: trade for trade in self._fetch(stream.name) if first <= trade["id"] < end}
+        first = last[0] + 1
+        end = following[0] if following is not None else max(first, *(trade["id"] + 1 for trade in fetched))
+        trades = {trade["id"]: trade for trade in fetched if first <= trade["id"] < end}
         texts = [_text(stream.name, trades[number]) for number in sorted(trades)]
         missed = end - first - len(texts)
         if missed:

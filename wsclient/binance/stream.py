@@ -148,9 +148,26 @@ class Stream:
             first = self._held[0] if self._held else None
         return None if first is None else self._place(first)
 
-    def filled(self, texts: list[str], missed: int = 0) -> None:
-        """These were missed, in their order; then follows what was held."""
+    def catch_up(self) -> None:
+        """It was subscribed to again some time ago: if nothing came since, it is asked whether something had."""
+        with self._lock:
+            if self._fill is None or self._last is None or self._source is None or self._next is not None:
+                return
+            if self._holding or not self._joining:
+                return
+            self._joining = False
+            self._holding = True
+        self._fill(self)
+
+    def filled(self, texts: list[str], missed: int = 0, *, known: bool = True) -> None:
+        """These were missed, in their order; then follows what was held.
+
+        known: whether that is all that is to be known of what was missed before this; else the next event tells
+        """
         self.missed += missed
+        if not known:
+            with self._lock:
+                self._joining = True
         for text in self._new_of(texts):
             self._tell(text)
         self._drain()
@@ -165,7 +182,9 @@ class Stream:
             if self._holding:
                 _keep(self._held, text)
                 return
-            joining, other = self._joining, self._next
+            # while this compares, nobody else is to do anything about what may be missing
+            joining, self._joining = self._joining, False
+            other = self._next
         if joining and not self._joins(text):
             return
         self._tell(text)
@@ -179,17 +198,17 @@ class Stream:
         if last is None or place is None:
             repeated = text == self._last
         elif place <= last:
+            with self._lock:
+                self._joining = True
             return False
         elif self._fill is not None and self._skips(text):
             with self._lock:
-                self._joining = False
                 self._held.append(text)
                 self._holding = True
                 self._look()
             self._fill(self)
             return False
         with self._lock:
-            self._joining = False
             self._look()
         return not repeated
 

@@ -20,8 +20,9 @@ class Kept(Sink):
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def put(self, text: str) -> None:
-        self.texts.append(text)
+    def put(self, item: str | dict[str, Any]) -> None:
+        assert isinstance(item, str)
+        self.texts.append(item)
 
     def subscribed(self) -> None: ...
     def lost(self) -> None: ...
@@ -267,3 +268,37 @@ def test_what_the_old_connection_missed_before_the_new_one_began_is_fetched() ->
     made.filled([trade(2), trade(3)])
     made.take(B, trade(6))
     assert kept.ids == [1, 2, 3, 4, 5, 6]
+
+
+def test_in_a_quiet_market_it_is_asked_what_was_missed() -> None:
+    asked: list[Stream] = []
+    made, kept = stream(fill=asked.append)
+    made.catch_up()  # nothing was told that could be followed up
+    made.take(A, trade(1))
+    made.catch_up()  # nothing was lost
+    made.lose()
+    made.catch_up()  # it isn't back yet
+    made.begin(B)
+    assert not asked
+    made.catch_up()
+    made.catch_up()
+    assert asked == [made]
+    made.filled([trade(2)])
+    made.take(B, trade(3))
+    made.catch_up()
+    assert kept.ids == [1, 2, 3]
+    assert len(asked) == 1
+
+
+def test_what_couldnt_be_known_then_is_asked_for_when_the_next_trade_shows_it() -> None:
+    asked: list[Stream] = []
+    made, kept = stream(fill=asked.append)
+    made.take(A, trade(1))
+    made.lose()
+    made.begin(B)
+    made.catch_up()
+    made.filled([], known=False)
+    made.take(B, trade(3))
+    assert asked == [made, made]
+    made.filled([trade(2)])
+    assert kept.ids == [1, 2, 3]

@@ -1,0 +1,187 @@
+"""Connections that end, one way or another: every trade is told once and in order, over few connections."""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.integration.binance_market import MARKETS, managers, trade, trading
+from tests.peers import PATIENCE
+from wsclient.binance import BinanceSocketManager, Renewal
+from wsclient.binance.socket import PlainSocket
+from wsclient.sandbox import Sandbox
+from wsclient.sandbox.ledger import Ledger
+from wsclient.sandbox.noticefaults import Break
+
+Make = Callable[..., BinanceSocketManager]
+
+ROUNDS = int(os.environ.get("WSCLIENT_BINANCE_ROUNDS", "6"))
+"""How often the streams of the large test lose a connection."""
+
+TRADES = [f"{symbol.lower()}@trade" for symbol in MARKETS]
+
+
+@pytest.fixture
+def exchange(no_socket_left: None) -> Iterator[Sandbox]:
+    """With all its limits, the one of messages most of all."""
+    with Sandbox(traders=0) as exchange:
+        yield exchange
+    assert not exchange.ledger.troubles
+
+
+@pytest.fixture
+def make(exchange: Sandbox) -> Iterator[Make]:
+    yield from managers(exchange)
+
+
+class Ids:
+    """Collects the ids of trades, by symbol."""
+
+    def __init__(self, socket: PlainSocket) -> None:
+        self._socket = socket
+        self.seen: dict[str, list[int]] = {symbol: [] for symbol in MARKETS}
+
+    def read_to(self, exchange: Sandbox) -> None:
+        """Up to the exchange's last trades."""
+        last = {symbol: exchange.binance.last_trade_id(symbol) for symbol in MARKETS}
+        while any(self.seen[symbol][-1:] < [last[symbol]] for symbol in MARKETS):
+            message = self._socket.recv(PATIENCE)["data"]
+            if message["e"] == "trade":
+                self.seen[message["s"]].append(message["t"])
+
+    def check(self) -> None:
+        for symbol, ids in self.seen.items():
+            assert ids == list(range(1, len(ids) + 1)), symbol
+
+
+def one_trade_each(exchange: Sandbox) -> None:
+    for symbol in MARKETS:
+        trade(exchange, symbol)
+
+
+def test_a_connection_is_replaced_before_its_day_is_over(exchange: Sandbox, make: Make) -> None:
+    bm = make(renewal=Renewal(after=0.5, overlap=0.2))
+    with bm.multiplex_socket(TRADES) as socket, trading(exchange):
+        ids = Ids(socket)
+        one_trade_each(exchange)
+        ids.read_to(exchange)
+        exchange.ledger.wait_for(lambda ledger: len(ledger.connections) >= 4)
+        one_trade_each(exchange)
+        ids.read_to(exchange)
+        ids.check()
+    assert bm.missed == 0
+    assert not exchange.ledger.commands("trades.recent")
+
+
+def test_an_announced_end_is_met_by_a_connection_that_overlaps(exchange: Sandbox, make: Make) -> None:
+    bm = make(renewal=Renewal(overlap=0.2))
+    with bm.multiplex_socket(TRADES) as socket, trading(exchange):
+        ids = Ids(socket)
+        one_trade_each(exchange)
+        ids.read_to(exchange)
+        exchange.binance.announce_shutdown(grace=3)
+        exchange.ledger.wait_for(lambda ledger: ledger.closures)
+        one_trade_each(exchange)
+        ids.read_to(exchange)
+        ids.check()
+    assert len(exchange.ledger.connections) == 2
+    assert not exchange.ledger.commands("trades.recent")
+
+
+def test_an_end_sooner_than_the_overlap_is_met_all_the_same(exchange: Sandbox, make: Make) -> None:
+    bm = make(renewal=Renewal(overlap=60))
+    with bm.multiplex_socket(TRADES) as socket, trading(exchange):
+        ids = Ids(socket)
+        one_trade_each(exchange)
+        ids.read_to(exchange)
+        exchange.binance.announce_shutdown(grace=1)
+        exchange.ledger.wait_for(lambda ledger: ledger.closures)
+        one_trade_each(exchange)
+        ids.read_to(exchange)
+        ids.check()
+    assert len(exchange.ledger.connections) == 2
+
+
+def test_a_market_in_which_nothing_happens_moves_to_the_next_connection_too(exchange: Sandbox, make: Make) -> None:
+    with make(renewal=Renewal(overlap=0.1)).trade_socket("BNBBTC") as socket:
+        exchange.binance.announce_shutdown(grace=60)
+        exchange.ledger.wait_for(lambda ledger: ledger.closures)
+        trade(exchange)
+        assert socket.recv(PATIENCE)["t"] == 1
+
+
+def test_what_is_wanted_or_left_during_an_overlap_is_followed(exchange: Sandbox, make: Make) -> None:
+    bm = make(renewal=Renewal(overlap=1))
+    with bm.trade_socket("BNBBTC") as first, bm.trade_socket("BTCUSDT"):
+        exchange.binance.announce_shutdown(grace=60)
+        exchange.ledger.wait_for(lambda ledger: len(ledger.executed("SUBSCRIBE")) == 3)
+        with bm.trade_socket("NEOBTC") as second:
+            bm.trade_socket("BTCUSDT").__exit__(None, None, None)
+            one_trade_each(exchange)
+            assert (first.recv(PATIENCE)["t"], second.recv(PATIENCE)["t"]) == (1, 1)
+            exchange.ledger.wait_for(lambda ledger: ledger.closures)
+            one_trade_each(exchange)
+            assert (first.recv(PATIENCE)["t"], second.recv(PATIENCE)["t"]) == (2, 2)
+
+
+@pytest.mark.parametrize("end", ["cut", "day"])
+def test_trades_missed_without_warning_are_fetched(exchange: Sandbox, make: Make, end: str) -> None:
+    bm = make()
+    with bm.multiplex_socket(TRADES) as socket:
+        ids = Ids(socket)
+        one_trade_each(exchange)
+        ids.read_to(exchange)
+        if end == "cut":
+            exchange.faults.add(Break(kind="trade", product="BNBBTC"))
+        else:
+            exchange.binance.end_day()
+        for _ in range(20):
+            one_trade_each(exchange)
+        exchange.ledger.wait_for(lambda ledger: len(ledger.executed("SUBSCRIBE")) == 2)
+        one_trade_each(exchange)
+        ids.read_to(exchange)
+        ids.check()
+    assert bm.missed == 0
+
+
+def wait_for_closures(exchange: Sandbox, count: int) -> None:
+    exchange.ledger.wait_for(lambda ledger: len(ledger.closures) >= count)
+
+
+@pytest.mark.timeout(180)
+def test_two_thousand_streams_on_two_connections_survive_cuts_and_ends(exchange: Sandbox, make: Make) -> None:
+    """They are cut, forced to end, and announced to end, again and again; no trade is lost or told twice."""
+    names = [f"s{number}usdt@trade" for number in range(1997)]
+    bm = make(renewal=Renewal(overlap=0.2), max_queue_size=100_000)
+    chance = random.Random(4)
+    with bm.multiplex_socket([*names[:1000], *TRADES, *names[1000:]]) as socket:
+        # the exchange has confirmed all, and allows 1024 on each
+        assert len(exchange.ledger.connections) == 2
+        ids = Ids(socket)
+        with trading(exchange):
+            for number in range(ROUNDS):
+                one_trade_each(exchange)
+                ids.read_to(exchange)
+                ended = len(exchange.ledger.closures) + 1
+                if number % 3 == 0:
+                    exchange.faults.add(Break(when=chance.choice(("before", "after"))))
+                elif number % 3 == 1:
+                    exchange.binance.end_day([chance.choice(exchange.binance.sessions)])
+                else:
+                    exchange.binance.announce_shutdown(grace=chance.choice((0.3, 6)))
+                wait_for_closures(exchange, ended)
+        one_trade_each(exchange)
+        ids.read_to(exchange)
+        ids.check()
+        exchange.ledger.wait_for(_on_two_connections)
+    assert min(map(len, ids.seen.values())) > 10 * ROUNDS
+    assert bm.missed == 0
+    assert socket.dropped == 0
+
+
+def _on_two_connections(ledger: Ledger) -> bool:
+    """And one of the request API, perhaps."""
+    asked = {command.session for command in ledger.commands("trades.recent")}
+    ended = {closure.session for closure in ledger.closures}
+    return len(ledger.connections) - len(ended) - len(asked - ended) == 2

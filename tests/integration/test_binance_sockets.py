@@ -1,0 +1,189 @@
+"""What a socket promises: to coroutines, to threads, to callbacks; and what becomes of it when it can't be had."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.conftest import event_threads
+from tests.integration.binance_market import managers, run, trade
+from tests.peers import PATIENCE
+from wsclient import AuthenticationError, ClientClosed, InvalidRequest, Reconnect, TransportError
+from wsclient.binance import BinanceSocketManager
+from wsclient.sandbox import Sandbox
+from wsclient.sandbox.binance_limits import BinanceSettings
+
+Make = Callable[..., BinanceSocketManager]
+
+
+@pytest.fixture
+def exchange(no_socket_left: None) -> Iterator[Sandbox]:
+    with Sandbox(traders=0, binance=BinanceSettings(orders_10s=None)) as exchange:
+        yield exchange
+    assert not exchange.ledger.troubles
+
+
+@pytest.fixture
+def make(exchange: Sandbox) -> Iterator[Make]:
+    yield from managers(exchange)
+
+
+def test_a_thread_receives_iterates_and_is_told_of_silence(exchange: Sandbox, make: Make) -> None:
+    with make().trade_socket("BNBBTC") as socket:
+        with pytest.raises(TimeoutError):
+            socket.recv(timeout=0.01)
+        trade(exchange, count=3)
+        assert socket.recv(PATIENCE)["t"] == 1
+        assert [next(socket)["t"] for _ in range(2)] == [2, 3]
+    with pytest.raises(ClientClosed):
+        socket.recv(PATIENCE)
+    assert list(socket) == []
+
+
+def test_nothing_is_connected_before_a_socket_is_entered_or_after_the_last_is_left(
+    exchange: Sandbox, make: Make
+) -> None:
+    bm = make()
+    first, second = bm.trade_socket("BNBBTC"), bm.aggtrade_socket("BNBBTC")
+    assert not exchange.ledger.connections
+    with first:
+        with second:
+            assert len(exchange.ledger.connections) == 1
+        exchange.ledger.wait_for(lambda ledger: ledger.executed("UNSUBSCRIBE"))
+    exchange.ledger.wait_for(lambda ledger: ledger.closures)
+    with first as socket:  # again
+        trade(exchange)
+        assert socket.recv(PATIENCE)["e"] == "trade"
+
+
+def test_there_is_one_socket_of_a_kind_and_symbol(exchange: Sandbox, make: Make) -> None:
+    bm = make()
+    assert bm.trade_socket("BNBBTC") is bm.trade_socket("bnbbtc")
+    assert bm.trade_socket("BNBBTC") is not bm.depth_socket("BNBBTC")
+    assert bm.depth_socket("BNBBTC") is not bm.depth_socket("BNBBTC", depth=20)
+    assert bm.multiplex_socket(["bnbbtc@trade"]) is not bm.trade_socket("BNBBTC")
+    with bm.trade_socket("BNBBTC") as one, bm.trade_socket("BNBBTC") as other:
+        trade(exchange, count=2)
+        assert {one.recv(PATIENCE)["t"], other.recv(PATIENCE)["t"]} == {1, 2}
+    assert len(exchange.ledger.executed("SUBSCRIBE")) == 1
+
+
+@pytest.mark.parametrize(("overflow", "left"), [("drop_oldest", [3, 4, 5]), ("drop_newest", [1, 2, 3])])
+def test_a_full_queue_drops_by_its_policy_and_counts(
+    exchange: Sandbox, make: Make, overflow: Any, left: list[int]
+) -> None:
+    bm = make(max_queue_size=3, overflow=overflow)
+    seen: queue.Queue[Any] = queue.Queue()
+    with bm.trade_socket("BNBBTC") as socket:
+        bm.multiplex_socket(["bnbbtc@trade"], seen.put)  # is told after the other
+        trade(exchange, count=5)
+        assert [seen.get(timeout=PATIENCE)["data"]["t"] for _ in range(5)] == [1, 2, 3, 4, 5]
+        assert [socket.recv(PATIENCE)["t"] for _ in range(3)] == left
+        assert socket.dropped == 2
+        trade(exchange)
+        assert socket.recv(PATIENCE)["t"] == 6  # it lives on
+
+
+def test_with_blocking_nothing_is_dropped(exchange: Sandbox, make: Make) -> None:
+    with make(max_queue_size=2, overflow="block").trade_socket("BNBBTC") as socket:
+        trade(exchange, count=50)
+        assert [socket.recv(PATIENCE)["t"] for _ in range(50)] == list(range(1, 51))
+        assert socket.dropped == 0
+
+
+def test_a_first_connection_that_cant_be_had_is_told_at_once(exchange: Sandbox, make: Make) -> None:
+    bm = make()
+    exchange.stop()
+    socket = bm.trade_socket("BNBBTC")
+    with pytest.raises(TransportError), socket:
+        pass
+    with pytest.raises(TransportError):
+        run(socket.__aenter__())
+    told: queue.Queue[Any] = queue.Queue()
+    bm.ticker_socket(told.put)
+    assert told.get(timeout=PATIENCE)["e"] == "error"
+
+
+def test_a_socket_that_gave_up_can_be_entered_again(no_socket_left: None) -> None:
+    with Sandbox(traders=0) as exchange:
+        bm = BinanceSocketManager(url=exchange.binance_url, reconnect=Reconnect(tries=1, base=0))
+        socket = bm.trade_socket("BNBBTC")
+        port = exchange.port
+        plain = socket.__enter__()
+    assert plain.recv(PATIENCE) == {"e": "error", "m": "Max reconnect retries reached"}
+    with pytest.raises(TransportError):
+        plain.recv(PATIENCE)
+    socket.__exit__(None, None, None)
+    with Sandbox(traders=0, port=port) as exchange, bm, bm.trade_socket("BNBBTC") as again:
+        trade(exchange)
+        assert again.recv(PATIENCE)["t"] == 1
+
+
+def test_a_callback_that_raises_changes_nothing(exchange: Sandbox, make: Make) -> None:
+    told: queue.Queue[Any] = queue.Queue()
+
+    def callback(message: Any) -> None:
+        told.put(message["t"])
+        raise ValueError("the callback's own")
+
+    socket = make().trade_socket("BNBBTC", callback)
+    with socket:
+        trade(exchange, count=2)
+        assert [told.get(timeout=PATIENCE) for _ in range(2)] == [1, 2]
+    trade(exchange)
+    assert told.get(timeout=PATIENCE) == 3
+    socket.close()
+    exchange.ledger.wait_for(lambda ledger: ledger.closures)
+
+
+def test_stopping_ends_every_socket(exchange: Sandbox, make: Make) -> None:
+    bm = make()
+    errors: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            socket.recv()
+        except ClientClosed as error:
+            errors.append(error)
+
+    with bm.trade_socket("BNBBTC") as socket:
+        thread = threading.Thread(target=wait)
+        thread.start()
+        bm.stop()
+        thread.join(PATIENCE)
+    assert len(errors) == 1
+    assert not event_threads()
+    with pytest.raises(ClientClosed):
+        bm.trade_socket("BNBBTC")
+
+
+def test_what_cant_be_meant_is_refused(make: Make) -> None:
+    bm = make()
+    for wrong in (
+        lambda: bm.trade_socket("bnb@trade"),
+        lambda: bm.depth_socket("BNBBTC", depth=7),
+        lambda: bm.depth_socket("BNBBTC", interval=50),
+        lambda: bm.multiplex_socket([]),
+        lambda: bm.multiplex_socket(['a"b']),
+        lambda: bm.miniticker_socket(0),
+        lambda: bm.ticker_socket("process_message"),  # type: ignore[arg-type]
+        lambda: BinanceSocketManager(overflow="forget"),  # type: ignore[arg-type]
+        lambda: BinanceSocketManager(max_queue_size=0),
+        lambda: BinanceSocketManager(user_timeout=-1),
+        lambda: BinanceSocketManager("key"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidRequest):
+            wrong()
+    with pytest.raises(AuthenticationError):
+        bm.user_socket()
+
+
+def test_a_name_that_the_exchange_refuses_fails_its_socket_alone(exchange: Sandbox, make: Make) -> None:
+    bm = make()
+    with bm.trade_socket("BNBBTC") as socket:
+        with pytest.raises(Exception, match="stream name"), bm.multiplex_socket(["x" * 101, "neobtc@trade"]):
+            pass
+        trade(exchange)
+        assert socket.recv(PATIENCE)["t"] == 1
