@@ -28,7 +28,7 @@ class Sink(Protocol):
         """An event came: the text of {"stream", "data"}; from elsewhere than a stream, the event itself."""
 
     def subscribed(self) -> None:
-        """The stream is subscribed to, for the first time or again. Events may have come before this."""
+        """It is subscribed to, for the first time or after it was lost. Events may have come before this."""
 
     def lost(self) -> None:
         """Its connection was lost: events may be missing from now on, until it is subscribed to again."""
@@ -49,6 +49,7 @@ class Stream:
         self.ready: Future[None] = Future()  # whether it was subscribed to at first
         self.missed = 0  # trades that couldn't be fetched
         self.over = False  # it has failed
+        self._away = True  # it isn't subscribed to; the lane's
         self._position = position_of(name)
         self._fill = fill if is_trades(name) else None
         self._last: str | None = None
@@ -73,10 +74,11 @@ class Stream:
     # -- what became of it: called by the lane
 
     def subscribed(self) -> None:
-        """The exchange has answered, for the first time or again."""
+        """The exchange has answered, for the first time or again, or on a second connection."""
         if not self.ready.done():
             self.ready.set_result(None)
-        for sink in self.sinks:
+        away, self._away = self._away, False
+        for sink in self.sinks if away else ():
             sink.subscribed()
 
     def refuse(self, error: WSClientError) -> None:
@@ -131,6 +133,7 @@ class Stream:
         with self._lock:
             self._source = None
             self._look()
+        self._away = True
         for sink in self.sinks:
             sink.lost()
 
