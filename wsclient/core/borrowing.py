@@ -32,6 +32,8 @@ class Owner(Protocol):
 
     def read_for(self, reply: Reply[Any], timeout: float | None) -> None: ...
 
+    def send(self, reply: Reply[Any], text: bytes | Callable[[], bytes]) -> None: ...
+
 
 class Borrowing:
     """Reads for callers. What it reads with is touched only by whose turn it is."""
@@ -57,11 +59,13 @@ class Borrowing:
         self._keepalive = keepalive
         self._clock = clock
 
-    def read_for(self, reply: Reply[Any], timeout: float | None, send: Callable[[], None] | None = None) -> None:
+    def read_for(
+        self, reply: Reply[Any], timeout: float | None, text: bytes | Callable[[], bytes] | None = None
+    ) -> None:
         """Reads until the reply is there, `timeout` seconds have passed, or the event thread has to go on.
 
-        send: sends the call, where that isn't done: after borrowing, since a quick reply would else wake the event
-            thread while this one is still in its system call. What it raises is raised
+        text: is sent first, where that isn't done: after borrowing, since a quick reply would else wake the event
+            thread while this one is still in its system call. What sending raises is raised
         """
         me = object()  # not the reply, for which several threads may wait
         turns = self._turns
@@ -70,8 +74,8 @@ class Borrowing:
             # With several calls under way the event thread reads: borrowing for each costs more than it saves.
             if not self._session.hears and len(self._calls.waiting) == 1 and not self._session.watchful:
                 turns.borrow(me)
-            if send is not None:
-                send()
+            if text is not None:
+                self._session.send(reply, text)
             if turns.borrower is me:
                 self._read(me, reply, timeout)
         finally:
@@ -83,23 +87,27 @@ class Borrowing:
 
     def _read(self, me: object, reply: Reply[Any], timeout: float | None) -> None:
         transport, turns, inbox = self._transport, self._turns, self._turns.inbox
+        traffic = transport.traffic
         until = None if timeout is None else self._clock() + timeout
         holding = False  # something that isn't handed on yet
+        # The first look is without waiting. Where the server shares our core the reply is there, since sending has
+        # let it run; elsewhere there is time.
+        fresh = True
         try:
             while not (reply.done() or inbox):
-                if not transport.more:
-                    # slept for first: even a quick reply is seldom there yet, and asking in vain costs more
+                if not (transport.more or fresh):
                     if not turns.await_data(None if until is None else until - self._clock()):
                         return
                     if turns.borrower is not me:  # a signal's handler has stopped the client meanwhile
                         return
                 holding = True
                 received = transport.receive()
+                fresh = False
                 if received:
                     self._keepalive.heard(self._clock())
                     events = self._reader.feed(received)
-                    self._transport.traffic.bytes_in += len(received)
-                    self._transport.traffic.messages_in += len(events)
+                    traffic.bytes_in += len(received)
+                    traffic.messages_in += len(events)
                     rest = self._do_plain(events, reply)
                     if rest:
                         inbox.append(rest)

@@ -236,7 +236,7 @@ class Connection(Generic[C]):
 
     def stream(self, stream: Stream) -> None:
         """Has each message decoded and given to this on the event thread, from now on."""
-        self._life.taps.stream = stream
+        self._life.taps.give_to(stream)
 
     def keeps(self, key: Hashable) -> bool:
         """Whether there is this watch, which is restored after a lost connection."""

@@ -86,6 +86,7 @@ class Session:
         self._caller = caller
         self._watches = watches
         self._taps = taps
+        self._always_hears = caller.on_message is not None or dialect.alarm_mark is not None
         self._meter = meter
         self._clock = clock
         self._timeout = timeout
@@ -164,18 +165,12 @@ class Session:
         self, reply: Reply[Any], timeout: float | None, text: bytes | Callable[[], bytes] | None = None
     ) -> None:
         """Lets a caller who waits read on its own thread; see `borrowing`. text: what to send first."""
-        self._borrowing.read_for(reply, timeout, None if text is None else lambda: self.send(reply, text))
+        self._borrowing.read_for(reply, timeout, text)
 
     @property
     def hears(self) -> bool:
         """Whether somebody wants every text or notice, or only the event thread can tell whom one answers."""
-        return (
-            self._caller.on_message is not None
-            or self._watches.attentive
-            or bool(self._taps.all)
-            or self._taps.stream is not None
-            or self._dialect.alarm_mark is not None
-        )
+        return self._always_hears or self._watches.attentive or self._taps.used
 
     def post(self, job: Callable[[], object]) -> None:
         """Has the event thread do something soon, unless the session ends before."""

@@ -24,7 +24,15 @@ class Taps:
         self._lock = threading.Lock()  # guards the writing of what follows
         self.all: tuple[Tap, ...] = ()
         self.stream: Stream | None = None
-        """The venue's own reader, where somebody needs it; set by any thread."""
+        """The venue's own reader, where somebody needs it."""
+        self.used = False
+        """Whether anybody listens here."""
+
+    def give_to(self, stream: Stream) -> None:
+        """Gives all that comes to the venue's own reader, from now on."""
+        with self._lock:
+            self.stream = stream
+            self.used = True
 
     def add(self, tap: Tap) -> Callable[[], None]:
         """Adds one; returns what removes it, as often as it is called."""
@@ -36,7 +44,9 @@ class Taps:
                     rest = list(self.all)
                     rest.remove(entry.pop())
                     self.all = tuple(rest)
+                    self.used = bool(rest) or self.stream is not None
 
         with self._lock:
             self.all = (*self.all, tap)
+            self.used = True
         return remove

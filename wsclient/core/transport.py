@@ -56,9 +56,8 @@ class Transport:
         self._deflater = deflater
         self._clock = clock
         self.turns = Turns(sock)
-        self.traffic = (
-            Traffic()
-        )  # what goes out is counted here, what comes in by whoever takes the frames from it
+        # what goes out is counted here, what comes in by whoever takes the frames from it
+        self.traffic = Traffic()
         # OpenSSL's object isn't safe for two threads at once. Calls on it never block, so this is held briefly.
         self._tls = threading.Lock() if isinstance(sock, ssl.SSLSocket) else None
         self._more = False  # TLS may hold decrypted bytes that the socket beneath doesn't show; the reader's
@@ -136,17 +135,16 @@ class Transport:
         Raises `Gone` if nothing of it left, and `OSError` if the connection broke under it: then `freight.left`
         tells. After a Close frame everything is `Gone` (RFC 6455, section 5.5.1).
         """
+        frame = b""  # made below, in the order of the wire
         if isinstance(payload, bytes) and (self._deflater is None or opcode >= frames.CLOSE):
             frame = frames.encode(opcode, payload)
-        else:
-            frame = b""  # made below, in the order of the wire
         mine = False  # whether this thread is the writer
         try:
             with self._lock:
                 if wait and self._waiting > _OUTBOX:
                     self._changed.wait_for(lambda: self._waiting <= _OUTBOX or self._closed, self._timeout)
                 gone = self._closed or self._finished
-                if callable(payload) and not gone:
+                if not (frame or gone or isinstance(payload, bytes)):
                     payload = payload()  # what it raises has changed nothing yet
                 # what can't wait has a measure of its own: a Pong doesn't fail because of others' large messages
                 full = (self._waiting if wait else self._urgent) > _OUTBOX and not gone
@@ -154,8 +152,9 @@ class Transport:
                     self._finished = True
                 if not (gone or full):
                     frame = frame or self._made(opcode, payload)
-                    self.traffic.messages_out += 1
-                    self.traffic.bytes_out += len(frame)
+                    traffic = self.traffic
+                    traffic.messages_out += 1
+                    traffic.bytes_out += len(frame)
                     if self._writing or self._partial:
                         self._outbox.append((frame, freight))
                         self._waiting += len(frame)
