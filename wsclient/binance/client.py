@@ -200,6 +200,8 @@ class Client(Methods):
         Waits until they are subscribed to, unless on the event thread. Returns a function that ends it. Raises
         what a private call raises.
         """
+        if self._stopping.is_set():
+            raise ClientClosed("the client was stopped: make a new one")
         with self._lock:
             first = self._user_data is None
             data = self._user_data

@@ -25,6 +25,9 @@ BAD_TIMESTAMP: Final = -1021
 TOO_MANY_ORDERS: Final = -1015
 UNKNOWN: Final = -1007
 
+MAX_RETRIES: Final = "Max reconnect retries reached"
+"""What the last message of a socket says whose connection can't be got back."""
+
 
 class SlowDown(RateLimited):
     """Status 429, or 418 for a ban: too much was asked.

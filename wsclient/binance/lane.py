@@ -15,13 +15,12 @@ from typing import Final
 from ..core.reconnect import Backoff, Reconnect
 from ..errors import ClientClosed, CommandError, TransportError, WSClientError
 from .carrier import Carrier, Line
+from .errors import MAX_RETRIES
 from .stream import Stream
 from .streams import MAX_STREAMS
 from .worker import Job, Worker
 
 logger = logging.getLogger("wsclient")
-
-MAX_RETRIES: Final = "Max reconnect retries reached"
 
 _QUIET: Final = 1.0
 """Seconds after which the trades of a market are asked for of which nothing came since it was got back."""

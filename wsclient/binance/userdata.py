@@ -11,6 +11,7 @@ from ..core.connection import Connection
 from ..core.reply import Reply
 from ..errors import TransportError, WSClientError, same_again
 from .dialect import USER_DATA
+from .errors import MAX_RETRIES
 
 Event = dict[str, Any]
 
@@ -128,9 +129,9 @@ class UserData:
 
     def given_up(self, error: WSClientError) -> None:
         """No connection can be had for now."""
-        self._failed(error)
+        self._failed(error, MAX_RETRIES)
 
-    def _failed(self, error: WSClientError) -> None:
+    def _failed(self, error: WSClientError, message: str | None = None) -> None:
         self._id = None
         with self._changed:
             told = self._failure is None
@@ -138,7 +139,7 @@ class UserData:
             self._failure = error
             self._changed.notify_all()
         if told:
-            self._tell({"e": "error", "m": str(error)})
+            self._tell({"e": "error", "m": str(error) if message is None else message})
 
     # -- the orders that are open, and those of which the end was missed
 
