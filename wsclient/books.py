@@ -55,8 +55,17 @@ class Side(Generic[N]):
 
     def add(self, price: N, change: N) -> None:
         """Adds to the quantity at a price, or takes from it; what comes to 0 is removed."""
-        level = self._levels.get(price if self._bids else _negated(price))
-        self.set(price, change if level is None else level.quantity + change)
+        key = price if self._bids else _negated(price)
+        level = self._levels.get(key)
+        if level is None:
+            if change:
+                insort(self._keys, key)
+                self._levels[key] = Level(price, change)
+        elif quantity := level.quantity + change:
+            self._levels[key] = Level(price, quantity)
+        else:
+            del self._levels[key]
+            del self._keys[bisect_left(self._keys, key)]
 
     def replace(self, levels: Iterable[tuple[N, N]]) -> None:
         """Makes these (price, quantity) the whole side, in whatever order they come."""
@@ -156,10 +165,15 @@ class Orders(Generic[K, N]):
 
     def put(self, order: Order[K, N]) -> None:
         """Adds an order, or replaces the one with its id; with a quantity of 0 it is removed."""
-        self.remove(order.id)
-        if order.quantity:
-            self._orders[order.id] = order
-            self._count(order, 1)
+        id, quantity, price, _ = order
+        if id in self._orders:
+            self.remove(id)
+        if quantity > 0:
+            self._orders[id] = order
+            self.levels.bids.add(price, quantity)
+        elif quantity:
+            self._orders[id] = order
+            self.levels.asks.add(price, _negated(quantity))
 
     def resize(self, id: K, quantity: N) -> bool:
         """Makes this an order's remaining quantity, negative for an ask; whether there is such an order."""
@@ -174,7 +188,11 @@ class Orders(Generic[K, N]):
         order = self._orders.pop(id, None)
         if order is None:
             return False
-        self._count(order, -1)
+        _, quantity, price, _ = order
+        if quantity > 0:
+            self.levels.bids.add(price, _negated(quantity))
+        else:
+            self.levels.asks.add(price, quantity)
         return True
 
     def clear(self) -> None:
@@ -192,12 +210,6 @@ class Orders(Generic[K, N]):
 
     def __len__(self) -> int:
         return len(self._orders)
-
-    def _count(self, order: Order[K, N], sign: int) -> None:
-        if order.quantity > 0:
-            self.levels.bids.add(order.price, order.quantity * sign)
-        else:
-            self.levels.asks.add(order.price, -order.quantity * sign)
 
 
 def by_priority(orders: Iterable[Order[K, N]]) -> tuple[Order[K, N], ...]:

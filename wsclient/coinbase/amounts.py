@@ -4,6 +4,7 @@ Source: protocol page, "Prices and sizes are decimal strings".
 """
 
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, Final
 
 from ..errors import ProtocolError
@@ -29,6 +30,10 @@ def number(text: Any) -> Decimal:
     if not value.is_finite():
         raise ProtocolError(f"no finite number: {text!r:.50}")
     return value
+
+
+price: Final = lru_cache(maxsize=16384)(number)
+"""The same for prices, which are few and come again and again."""
 
 
 def with_decimals(message: dict[str, Any]) -> dict[str, Any]:

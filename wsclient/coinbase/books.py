@@ -12,6 +12,7 @@ from ..books import Book, Depth, Levels, Order, Orders, by_priority
 from ..errors import ProtocolError
 from ..live import Message, Phase
 from .amounts import number
+from .amounts import price as price_of
 
 _PATIENCE: Final = 3  # heartbeats
 
@@ -63,7 +64,7 @@ class LevelBook(Book[Decimal]):
                 levels = self._levels.bids if side == "buy" else self._levels.asks if side == "sell" else None
                 if levels is None:
                     raise ProtocolError(f"a change of no side: {side!r:.50}")
-                levels.set(number(price), number(size))
+                levels.set(price_of(price), number(size))
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"an l2update that can't be read: {error!r:.100}") from None
         return True
@@ -191,6 +192,27 @@ class FullBook(Book[Decimal]):
         self._sequence = sequence
         return True
 
+    def notice(self, message: Message) -> None:
+        """A message of the full channel came. As `Live.notice`; most of them come to a book that is whole."""
+        if self._phase is not Phase.WHOLE:
+            super().notice(message)
+            return
+        if message["type"] == "received" and message["sequence"] == self._sequence + 1:
+            self._sequence += 1
+            return
+        failure = None
+        with self._lock:
+            try:
+                if not self._apply(message):
+                    return
+            except ProtocolError as error:
+                failure = error
+                self._lose(error)
+            self._version += 1
+            lost = self._phase is not Phase.WHOLE
+        if lost or self._listeners:
+            self._changed(lost, failure)
+
     def _apply(self, notice: Message) -> bool:
         sequence = notice["sequence"]
         due = self._sequence + 1
@@ -222,7 +244,7 @@ class FullBook(Book[Decimal]):
         elif side != "buy":
             raise ProtocolError(f"an order of no side: {side!r:.50}")
         self._place += 1
-        self._orders.put(Order(id, size, number(price), self._place))
+        self._orders.put(Order(id, size, price_of(price), self._place))
 
     def _match(self, maker: str, size: Decimal) -> bool:
         known = self._orders.get(maker)
@@ -239,7 +261,7 @@ class FullBook(Book[Decimal]):
             return False
         size = number(notice["new_size"])
         price = notice.get("new_price", notice.get("price"))
-        if number(price) == known.price and size <= abs(known.quantity):  # it keeps its place
+        if price_of(price) == known.price and size <= abs(known.quantity):  # it keeps its place
             return self._orders.resize(known.id, size if known.quantity > 0 else size.copy_negate())
         self._put(known.id, "buy" if known.quantity > 0 else "sell", size, price)
         return True

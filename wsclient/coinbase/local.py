@@ -136,16 +136,16 @@ class LocalState:
 
     def notice(self, message: Message) -> None:
         """A message came: counts it, and gives it to the books that it belongs to."""
-        kind = message.get("type")
-        product_id = message.get("product_id")
-        if product_id.__class__ is not str or kind.__class__ is not str:
+        kind: Any = message.get("type")
+        try:
+            product = self._products.get(message.get("product_id", ""))
+            counted = kind in COUNTED
+        except TypeError:
+            return  # nothing that anybody knows
+        if product is None:
             if kind == "subscriptions":
                 self._shown(message)
-            return
-        product = self._products.get(product_id)
-        if product is None:
-            return
-        if kind in COUNTED:
+        elif counted:
             self._count(product, message)
         elif kind == "l2update":
             if product.book2 is not None:

@@ -3,6 +3,7 @@
 Source: protocol page, "The `full` channel": snapshot over REST, `/products/<id>/book?level=3`.
 """
 
+import http.client
 import json
 import threading
 import time
@@ -56,7 +57,7 @@ class RestSource:
         except urllib.error.HTTPError as error:
             with error:
                 raise _refused(error, product_id) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise TransportError(f"no snapshot of {product_id}: {error}") from error
         try:
             book = json.loads(page)
