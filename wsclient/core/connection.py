@@ -41,6 +41,7 @@ from .transport import Gone
 from .watches import Listener, Watch
 
 C = TypeVar("C")
+_JSON = Codec()
 _TRIES = 3  # connections that a call may see ending before it could leave
 
 __all__ = ["Connection", "State"]
@@ -67,9 +68,9 @@ class Connection(Generic[C]):
         dialect: Dialect,
         handlers: Handlers[C],
         *,
-        ping_interval: float,
-        max_message_size: int,
-        codec: Codec,
+        ping_interval: float = 45.0,
+        max_message_size: int = 16 * 1024 * 1024,
+        codec: Codec = _JSON,
         reconnect: Reconnect | None = None,
         resubmit: bool = False,
         failover: Sequence[Endpoint] = (),

@@ -43,6 +43,12 @@ class Greeting(NamedTuple):
     challenge: bytes
 
 
+class Demand(NamedTuple):
+    """What the server wants to be answered with by a call; the connection makes it by itself, and at once."""
+
+    request: Message
+
+
 class Examined(NamedTuple):
     """What is to be known of a request before it is sent.
 
@@ -84,7 +90,8 @@ class Dialect(ABC):
     reply_mark: a text without this in it is never a reply, and so needn't be parsed
     greeting_mark: likewise for a greeting; None where the venue has none
     notice_mark: likewise for a notice of something watched
-    alarm_mark: a text with this in it is read also while no call waits; for venues whose answers name no call
+    alarm_mark: a text with this in it is read also while no call waits; for venues whose answers name no call,
+        or who make a `Demand`
     frame_costs: what a Ping or Pong of ours takes of which rate limits; None where they aren't counted
     penalties: what the exchange has said of when to ask again; None where it doesn't
     """
@@ -119,7 +126,7 @@ class Dialect(ABC):
         """The request with this tag."""
 
     @abstractmethod
-    def read(self, message: Message) -> Answer | Unnamed | Greeting | None:
+    def read(self, message: Message) -> Answer | Unnamed | Greeting | Demand | None:
         """What an incoming message is; None for a notice.
 
         Raises `ProtocolError` for a message that the venue's protocol doesn't allow.
@@ -181,14 +188,16 @@ class Dialect(ABC):
     def refusal(self, message: Message, request: Message) -> WSClientError:
         """The error that a refusing answer stands for; no `CommandError` where it leaves the outcome open."""
 
-    @abstractmethod
+    # -- the login, where the venue has private calls; see `examine`
+
     def login(self, credentials: Any, greeting: Greeting | None) -> Message:
         """The request that logs in."""
+        raise NotImplementedError("this venue has no login")
 
     def login_goes_on(self, result: Any, credentials: Any) -> Message | None:
         """The next request of the login, after the last one's result; None if that was all."""
         return None
 
-    @abstractmethod
     def login_refused(self, error: CommandError) -> AuthenticationError:
         """What a refused login is told as: without the secrets of its request."""
+        return AuthenticationError(f"the login was refused: {error.message} (error {error.code})")

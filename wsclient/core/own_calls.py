@@ -1,17 +1,19 @@
-"""The calls that a session makes for itself: logging in, and asking for what is to be restored or renewed."""
+"""The calls that a session makes for itself: logging in, restoring and renewing, and what the server demands."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..errors import AuthenticationError, CommandError, WSClientError
+from ..errors import AuthenticationError, CommandError, ProtocolError, WSClientError
 from .calls import Calls, completer
 from .codec import Codec
-from .dialect import Dialect, Greeting, Message, Outcome
+from .dialect import Demand, Dialect, Greeting, Message, Outcome
 from .login import Attempt, Login
 from .meter import Meter
 from .outcomes import login_failed
 from .reply import Reply
 from .transport import Gone
+
+_DEMANDS = 100  # calls that a server may demand before it answers one
 
 
 class Owner(Protocol):
@@ -29,6 +31,7 @@ class OwnCalls:
     credentials: asks for what logins and signatures need, at their moment
     exposing: told when a login is about to be sent
     login_settled: told the outcome of a login attempt, on the event thread; it ends the attempt
+    report: told of a demanded call that was refused
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class OwnCalls:
         credentials: Callable[[], Any],
         exposing: Callable[[], None],
         login_settled: Callable[[Attempt, AuthenticationError | None], None],
+        report: Callable[[Exception], object],
         codec: Codec,
     ) -> None:
         self._session = session
@@ -50,7 +54,9 @@ class OwnCalls:
         self._credentials = credentials
         self._exposing = exposing
         self._login_settled = login_settled
+        self._report = report
         self._dumps = codec.encoded
+        self._demanded = 0  # calls that wait for their answers; the event thread's
 
     def ask(self, request: Message, then: Callable[[Outcome | None], None]) -> Reply[Any]:
         """Makes a call, on the event thread; `then` is told its outcome."""
@@ -63,6 +69,21 @@ class OwnCalls:
         else:
             self._send(reply, self._dumps(reply.request))
         return reply
+
+    def meet(self, demand: Demand) -> None:
+        """Makes a call that the server wants, on the event thread.
+
+        Raises `ProtocolError` if it goes on demanding without answering: what waits would grow without bound.
+        """
+        if self._demanded >= _DEMANDS:
+            raise ProtocolError(f"the server demands more, and owes {_DEMANDS} answers")
+        self._demanded += 1
+        self.ask(demand.request, self._met)
+
+    def _met(self, outcome: Outcome | None) -> None:
+        self._demanded -= 1
+        if isinstance(outcome, CommandError):
+            self._report(outcome)
 
     # -- the login, on whichever thread it takes its next step
 

@@ -116,9 +116,11 @@ class Session:
             credentials=credentials,
             exposing=exposing,
             login_settled=lambda attempt, failure: login_settled(self, attempt, failure),
+            report=caller.error,
             codec=codec,
         )
         self.ask = self._own.ask
+        self.meet = self._own.meet
         self.login = Login(
             greeted=dialect.greeting_mark is not None,
             timeout=timeout,

@@ -7,7 +7,7 @@ from ..errors import ProtocolError
 from . import frames
 from .calls import Calls, settle
 from .codec import Codec
-from .dialect import Answer, Dialect, Greeting, Message, Unnamed
+from .dialect import Answer, Demand, Dialect, Greeting, Message, Unnamed
 from .handlers import Caller
 from .login import Login
 from .reply import Reply
@@ -31,6 +31,9 @@ class Owner(Protocol):
 
     def fail(self, error: ProtocolError) -> None:
         """Fails the connection."""
+
+    def meet(self, demand: Demand) -> None:
+        """Makes the call that the server wants. Raises `ProtocolError` if it wants too many."""
 
     def read_for(self, reply: Reply[Any], timeout: float | None) -> None: ...
 
@@ -164,6 +167,10 @@ class Texts:
                 self._on_answer(read, message)
             elif isinstance(read, Unnamed):
                 self._on_unnamed(read, message)
+                if self._taps.stream is not None:
+                    self._taps.stream.notice(message)
+            elif isinstance(read, Demand):
+                self._session.meet(read)
                 if self._taps.stream is not None:
                     self._taps.stream.notice(message)
             elif isinstance(read, Greeting) and self._session.login.greeting_matters:
