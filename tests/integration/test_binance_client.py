@@ -44,7 +44,7 @@ BID: dict[str, Any] = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "qua
 ORDERS = int(os.environ.get("WSCLIENT_BINANCE_ORDERS", "400"))
 """How many orders the test under cuts places; 10,000 for the whole of it."""
 
-UNLIMITED = BinanceSettings(request_weight=None, orders_10s=None, orders_day=None)
+UNLIMITED = BinanceSettings(connections=None, request_weight=None, orders_10s=None, orders_day=None)
 
 
 @pytest.fixture

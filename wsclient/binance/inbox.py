@@ -25,11 +25,10 @@ class Inbox:
     overflow: what happens with more of them. "drop_oldest", "drop_newest": the one that waits longest is dropped,
         or the one that just came. "block": whoever brings it waits for room, so that nothing is dropped
     wrapped: whether messages are given with the name of their stream: {"stream", "data"}
+    loads: decodes a text
     """
 
-    def __init__(
-        self, size: int, overflow: Overflow, wrapped: bool, loads: Callable[[str], Any] = json.loads
-    ) -> None:
+    def __init__(self, size: int, overflow: Overflow, wrapped: bool, loads: Callable[[str], Any]) -> None:
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise InvalidRequest(f"max_queue_size is a positive number of messages, not {size!r}")
         if overflow not in OVERFLOWS:
@@ -44,6 +43,7 @@ class Inbox:
         self._lock = threading.Lock()  # guards what follows, for writing
         self._arrived = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
+        self._blocked = 0  # threads that wait for room
         self._sleeping = 0  # threads that wait for a message
         self._waiters: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()  # coroutines
         self._awaited = False  # either of them, for a quick look
@@ -80,7 +80,11 @@ class Inbox:
                 self.dropped += 1
             return False
         with self._room:
-            self._room.wait_for(lambda: len(self._items) < self._size or not self._open)
+            self._blocked += 1
+            try:
+                self._room.wait_for(lambda: len(self._items) < self._size or not self._open)
+            finally:
+                self._blocked -= 1
             return self._open
 
     def _wake(self) -> None:
@@ -139,18 +143,18 @@ class Inbox:
         if self._parts:
             return self._parts.popleft()
         item = self._items.popleft()
-        if self._overflow == "block" and len(self._items) < self._size // 2 + 1:
+        if self._blocked and len(self._items) <= self._size // 2:
             with self._lock:
                 self._room.notify_all()
         if item.__class__ is not str:
             return item  # type: ignore[return-value]
         try:
             message = self._loads(item)
+            if self._wrapped:
+                return message  # type: ignore[no-any-return]
             data = message["data"]
         except (ValueError, TypeError, KeyError) as error:
             raise ProtocolError(f"what came on a stream can't be read: {error}") from error
-        if self._wrapped:
-            return message  # type: ignore[no-any-return]
         if data.__class__ is not list:
             return data  # type: ignore[no-any-return]
         self._parts.extend(data)
@@ -214,3 +218,12 @@ class Inbox:
 def _wake_coroutine(waiter: "asyncio.Future[None]") -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def quick_loads() -> Callable[[str], Any]:
+    """What decodes JSON the quickest way that is installed."""
+    try:
+        import orjson
+    except ImportError:
+        return json.loads
+    return orjson.loads

@@ -1,6 +1,5 @@
 """BinanceSocketManager: sockets of market streams and of the account, many over few connections."""
 
-import json
 import ssl
 import threading
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from .accounts import KeyedFeed, ListenKeys, RequestedKeys, SpotFeed
 from .book import OrderBook
 from .carrier import Line
 from .client import Client
-from .inbox import Inbox, Overflow
+from .inbox import Inbox, Overflow, quick_loads
 from .lane import Renewal
 from .markets import MarketSockets, lower
 from .missed import MissedTrades
@@ -58,7 +57,8 @@ class BinanceSocketManager(MarketSockets):
     listen_keys: makes what gives the keys of margin accounts, out of "CROSS", or "ISOLATED" and the symbol;
         without it they are asked for over the client's request API
     socket_timeout: seconds for each step: TCP, TLS, handshake, an answer, a write, a Pong
-    insecure_ssl, proxy, ssl_context, max_message_size, json_loads: as `wsclient.WSClient` has them
+    json_loads: decodes messages; orjson's where that is installed, unless given
+    insecure_ssl, proxy, ssl_context, max_message_size: as `wsclient.WSClient` has them
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class BinanceSocketManager(MarketSockets):
         self._timeout = socket_timeout
         self._listen_keys = listen_keys
         self._new_inbox: Callable[[bool], Inbox] = lambda wrapped: Inbox(
-            max_queue_size, overflow, wrapped, json_loads or json.loads
+            max_queue_size, overflow, wrapped, json_loads or quick_loads()
         )
         self._new_inbox(False)  # which says what is wrong
         self._worker = Worker(f"wsclient binance requests {line.endpoint.safe_url}")

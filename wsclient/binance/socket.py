@@ -50,6 +50,8 @@ class Socket:
         self._title = title
         self._feed = feed
         self._inbox = inbox
+        # for whoever brings messages: where there is no callback, the inbox itself
+        self.put: Callable[[Item], None] = inbox.put
         self._turn = threading.RLock()  # guards what follows; a feed begins and ends while it is held
         self._users = 0
         self._callbacks: tuple[Callback, ...] = ()
@@ -137,6 +139,7 @@ class Socket:
         with self._turn:
             if callback not in self._callbacks:
                 self._callbacks = (*self._callbacks, callback)
+            self.put = self._call_and_put
             self._begin()
 
     def close(self) -> None:
@@ -144,6 +147,7 @@ class Socket:
         with self._turn:
             self._users = 0
             self._callbacks = ()
+            self.put = self._inbox.put
             self._end()
 
     # -- in and out
@@ -182,10 +186,8 @@ class Socket:
 
     # -- as the feed's sink
 
-    def put(self, item: Item) -> None:
-        """A message came."""
-        if self._callbacks:
-            self._call(item)
+    def _call_and_put(self, item: Item) -> None:
+        self._call(item)
         self._inbox.put(item)
 
     def _call(self, item: Item) -> None:
