@@ -282,6 +282,10 @@ def test_waiting_ends_with_the_refusal_and_again_without_it() -> None:
     with pytest.raises(NotFound) as caught:
         book.wait()
     assert caught.value is not refusal
+    book.asked()  # for another one of the watches that it lives on
+    with pytest.raises(NotFound):
+        book.wait(0)
+    assert book.claim()
     book.asked()
     with pytest.raises(TimeoutError):
         book.wait(0)
