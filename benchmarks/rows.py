@@ -16,6 +16,7 @@ RECV_UNCHECKED: Final = "websocket-client recv, UTF-8 unchecked"
 PICOWS: Final = "picows"
 PICOWS_UVLOOP: Final = "picows on uvloop"
 AIOHTTP: Final = "aiohttp"
+CBPRO: Final = "cbpro-style on websocket-client recv"
 LOCAL: Final = "wsclient, without a server"
 
 
@@ -39,6 +40,7 @@ CLIENTS: Final[Mapping[str, Client]] = {
     PICOWS: Client("picows_asyncio", ("picows",)),
     PICOWS_UVLOOP: Client("picows_uvloop", ("picows", "uvloop")),
     AIOHTTP: Client("aiohttp_client", ("aiohttp",)),
+    CBPRO: Client("cbpro_style", ("websocket", "sortedcontainers")),
     RAW: Client("raw"),
 }
 
@@ -247,6 +249,19 @@ ROWS: Final = [
         path="/feed?count=COUNT&welcome=1",
         parameters={"count": 100_000},
         at_most=1000,
+    ),
+    Row(
+        "book",
+        "Coinbase's full channel, messages of 245 bytes, kept as a level 3 book",
+        "book",
+        "rate",
+        "messages/s",
+        Cores.APART,
+        {CBPRO: 10},
+        "/coinbase?count=COUNT",
+        {"count": 200_000},
+        rising=True,
+        counts={CBPRO: 30_000},
     ),
     Row(
         "auth",

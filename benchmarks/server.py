@@ -6,6 +6,8 @@ each connection: how busy it was, and how many notices it sent. Paths and option
 /echo                       answers each command with a minimal reply that carries its tag
 /feed?count=N               the same; a command with a `total` begins N notices as fast as they go, then a Close
 /feedcalls?rate=N           the same; there it begins a feed of N notices a second, in small bursts
+/coinbase?count=N           Coinbase's feed: subscribe messages are answered; one for the channel `status` begins
+                            N messages of the full channel, then a Close
 &welcome=1                  greets first, as CoinFLEX does
 
 It knows as much of RFC 6455 as these clients need: commands in one frame of less than 64 KiB.
@@ -26,12 +28,13 @@ import threading
 import time
 from urllib.parse import parse_qsl, urlsplit
 
-from . import texts
+from . import orders, texts
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 _BYE = b"\x88\x02\x03\xe8"  # a Close frame with the code 1000
 _START = b'"total"'
+_BEGIN = f'"{orders.START}"'.encode()
 _TAG = re.compile(rb'"tag": ?(\d+)')
 _TAIL = b',"error_code":0}'
 _HEADS = [b"", *(bytes((0x81, 7 + digits + len(_TAIL))) + b'{"tag":' for digits in range(1, 20))]
@@ -107,6 +110,7 @@ class Line:
         self._feed = feed
         self._commands = Commands()
         self._options: dict[str, str] = {}
+        self._coinbase = False
         self._sent = 0  # notices
         self._began: float | None = None  # the paced feed
         self._started = (0.0, 0.0)  # when the first command came: by the wall, of this thread's CPU time
@@ -129,7 +133,9 @@ class Line:
                 raise EOFError("no handshake")
             request += data
         first, *lines = request.decode("latin-1").split("\r\n")
-        self._options = dict(parse_qsl(urlsplit(first.split(" ")[1]).query))
+        target = urlsplit(first.split(" ")[1])
+        self._options = dict(parse_qsl(target.query))
+        self._coinbase = target.path == "/coinbase"
         headers = {name.strip().lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
         digest = hashlib.sha1((headers["sec-websocket-key"] + _GUID).encode()).digest()
         response = (
@@ -155,8 +161,8 @@ class Line:
             begins = False
             for opcode, payload in self._commands.feed(data):
                 if opcode == _TEXT:
-                    replies.append(answer(payload))
-                    begins = begins or _START in payload
+                    replies.append(orders.answer(payload) if self._coinbase else answer(payload))
+                    begins = begins or (_BEGIN if self._coinbase else _START) in payload
                 elif opcode == _PING:
                     replies.append(bytes((0x80 | _PONG, len(payload))) + payload)
                 elif opcode == _CLOSE:
@@ -167,13 +173,26 @@ class Line:
                 self._begin()
 
     def _begin(self) -> None:
-        if "count" in self._options:
+        if self._coinbase:
+            self._tell_orders(int(self._options["count"]))
+        elif "count" in self._options:
             self._started = (time.perf_counter(), time.thread_time())
             self._sent = int(self._options["count"])
             self._feed.all_at_once(self._sock, self._sent)
             self._sock.sendall(_BYE)
         elif "rate" in self._options:
             self._began = time.perf_counter()
+
+    def _tell_orders(self, count: int) -> None:
+        tape = orders.Tape()
+        self._sent = count
+        step = 20_000
+        blocks = [tape.block(at, min(step, count - at)) for at in range(0, count, step)]
+        self._sock.sendall(texts.frame('{"type":"status"}'))  # from here on it is measured
+        self._started = (time.perf_counter(), time.thread_time())
+        for block in blocks:
+            self._sock.sendall(block)
+        self._sock.sendall(_BYE)
 
     def _burst(self) -> bool:
         """Sends the notices that are due; whether a command came before the next ones are."""

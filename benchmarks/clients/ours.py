@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 
 from wsclient import WSClient
+from wsclient.coinbase import Feed
 from wsclient.sinks import attach
 
-from .. import measure
+from .. import measure, orders
 from ..measure import Figures
 from ..texts import CALL, METHOD, PAIR, START
 
@@ -98,6 +99,31 @@ def threads(url: str, threads: int, each: int, warm_up: int) -> Figures:
 def window(url: str, size: int, count: int, warm_up: int) -> Figures:
     with _client(url) as client:
         return measure.window(lambda: client.EstimateMarketOrder(**PAIR, quantity=10000), size, count, warm_up)
+
+
+def book(url: str, count: int) -> Figures:
+    """A level 3 book of Coinbase's, as the feed keeps it."""
+    ended, began = threading.Event(), threading.Event()
+    page = orders.snapshot()
+    feed = Feed(url, close_handler=lambda *_: ended.set(), snapshots=lambda _: page, reconnect=None)
+    kept = feed.order_book(orders.PRODUCT, 3, stale_after=None).wait()
+    timed = None
+
+    def begin(text: str) -> None:
+        nonlocal timed
+        if '"status"}' in text and not began.is_set():
+            timed = measure.Timed(count)
+            began.set()
+
+    remove = feed.tap(begin)
+    feed.subscribe([orders.START])
+    began.wait()
+    remove()
+    ended.wait()
+    assert timed is not None
+    figures = timed.ended(kept.sequence - orders.BASE)
+    feed.stop()
+    return figures
 
 
 def memory(url: str, connections: int) -> Figures:

@@ -5,7 +5,7 @@ import socket
 import threading
 from urllib.parse import urlsplit
 
-from .. import measure, texts
+from .. import measure, orders, texts
 from ..measure import Figures
 from ..texts import CALL, START
 
@@ -46,6 +46,18 @@ def feed(url: str, count: int, parse: bool) -> Figures:
         timed = measure.Timed(count)
         sock.sendall(_masked(START))
         _skip(sock, _answer_size() + count * (texts.SIZE + 4))
+        return timed.ended()
+
+
+def book(url: str, count: int) -> Figures:
+    sizes = orders.Tape().sizes
+    size = sum(sizes) * (count // len(sizes)) + sum(sizes[: count % len(sizes)])
+    with _connect(url) as sock:
+        request = json.dumps({"type": "subscribe", "channels": [orders.START]})
+        sock.sendall(texts.masked(request))
+        _skip(sock, len(orders.answer(request.encode())) + len(texts.frame('{"type":"status"}')))
+        timed = measure.Timed(count)
+        _skip(sock, size)
         return timed.ended()
 
 
