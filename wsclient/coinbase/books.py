@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..books import Book, Depth, Levels, Order, Orders, by_priority
 from ..errors import ProtocolError
-from ..live import Message, Phase
+from ..live import ASKED, WHOLE, Message
 from .amounts import number
 from .amounts import price as price_of
 
@@ -38,7 +38,7 @@ class LevelBook(Book[Decimal]):
 
     def beat(self) -> None:
         """A heartbeat came. If it is the third one since a snapshot was to come, that is asked for again."""
-        if self._phase is not Phase.ASKED:
+        if self._phase is not ASKED:
             self._beats = 0
             return
         self._beats += 1
@@ -144,12 +144,12 @@ class FullBook(Book[Decimal]):
     @property
     def awaits_snapshot(self) -> bool:
         """Whether a snapshot could make it whole now."""
-        return self._phase is Phase.ASKED
+        return self._phase is ASKED
 
     def missing(self, last: int) -> None:
         """A heartbeat has shown that messages up to this number are missing."""
         with self._lock:
-            behind = self._phase is Phase.WHOLE and self._sequence < last
+            behind = self._phase is WHOLE and self._sequence < last
             self._least = max(self._least, last)
             if behind:
                 self._lose()
@@ -194,11 +194,11 @@ class FullBook(Book[Decimal]):
 
     def notice(self, message: Message) -> None:
         """A message of the full channel came. As `Live.notice`; most of them come to a book that is whole."""
-        if self._phase is not Phase.WHOLE:
+        if self._phase is not WHOLE:
             super().notice(message)
             return
         if message["type"] == "received" and message["sequence"] == self._sequence + 1:
-            self._sequence += 1
+            self._sequence += 1  # which opens nothing
             return
         failure = None
         with self._lock:
@@ -209,7 +209,7 @@ class FullBook(Book[Decimal]):
                 failure = error
                 self._lose(error)
             self._version += 1
-            lost = self._phase is not Phase.WHOLE
+            lost = self._phase is not WHOLE
         if lost or self._listeners:
             self._changed(lost, failure)
 
@@ -224,14 +224,14 @@ class FullBook(Book[Decimal]):
             return True
         self._sequence = sequence
         kind = notice["type"]
-        if kind == "received":
-            return False
         try:
+            if kind == "done":
+                return self._orders.remove(notice["order_id"])
             if kind == "open":
                 self._put(notice["order_id"], notice["side"], number(notice["remaining_size"]), notice["price"])
                 return True
-            if kind == "done":
-                return self._orders.remove(notice["order_id"])
+            if kind == "received":
+                return False
             if kind == "match":
                 return self._match(notice["maker_order_id"], number(notice["size"]))
             return self._change(notice)

@@ -136,17 +136,30 @@ class LocalState:
 
     def notice(self, message: Message) -> None:
         """A message came: counts it, and gives it to the books that it belongs to."""
-        kind: Any = message.get("type")
         try:
-            product = self._products.get(message.get("product_id", ""))
+            kind = message["type"]
             counted = kind in COUNTED
-        except TypeError:
-            return  # nothing that anybody knows
-        if product is None:
-            if kind == "subscriptions":
+            product = self._products.get(message["product_id"])
+        except (KeyError, TypeError):  # of no product, or nothing that anybody knows
+            if message.get("type") == "subscriptions":
                 self._shown(message)
-        elif counted:
-            self._count(product, message)
+            return
+        if product is None:
+            return
+        if counted:
+            number = message.get("sequence")
+            if number.__class__ is not int:
+                return
+            if product.counts:
+                sequence = product.sequence
+                if number == sequence.next:
+                    sequence.next = number + 1
+                else:
+                    self._out_of_order(product, message, number)
+                if "user_id" in message:
+                    product.last_own = number
+            if product.book3 is not None:
+                product.book3.notice(message)
         elif kind == "l2update":
             if product.book2 is not None:
                 product.book2.notice(message)
@@ -160,21 +173,10 @@ class LocalState:
         for product in list(self._products.values()):
             product.counts = False
 
-    def _count(self, product: Product, message: Message) -> None:
-        number = message.get("sequence")
-        if number.__class__ is not int:
-            return
-        assert isinstance(number, int)
-        if product.counts:
-            sequence = product.sequence
-            if number == sequence.next:
-                sequence.next = number + 1
-            elif (gap := sequence.take(number)) is not None and not product.own(gap, message):
-                self._tell(gap)
-            if "user_id" in message:
-                product.last_own = number
-        if product.book3 is not None:
-            product.book3.notice(message)
+    def _out_of_order(self, product: Product, message: Message, number: int) -> None:
+        gap = product.sequence.take(number)
+        if gap is not None and not product.own(gap, message):
+            self._tell(gap)
 
     def _beat(self, product: Product, message: Message) -> None:
         for level, book in ((2, product.book2), (3, product.book3)):
