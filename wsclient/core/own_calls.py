@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..errors import AuthenticationError, CommandError, ProtocolError, WSClientError
+from ..errors import AuthenticationError, CommandError, OutcomeUnknown, ProtocolError, WSClientError
 from .calls import Calls, completer
 from .codec import Codec
 from .dialect import Demand, Dialect, Greeting, Message, Outcome
@@ -103,6 +103,8 @@ class OwnCalls:
         if isinstance(error, CommandError):
             failure = self._dialect.login_refused(error)
         elif isinstance(error, WSClientError):
+            if isinstance(error, OutcomeUnknown):
+                error.request = None  # it has the login's secrets
             failure = login_failed(error)
         elif (following := self._dialect.login_goes_on(reply.result(), self._credentials())) is not None:
             if self._session.login.step(attempt):
