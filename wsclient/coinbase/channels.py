@@ -13,10 +13,13 @@ from ..errors import InvalidRequest
 WITHOUT_PRODUCTS: Final = frozenset(("status", "rfq_matches"))
 """Channels that aren't of any product."""
 
+OF_PRODUCTS: Final = frozenset(
+    ("heartbeat", "ticker", "ticker_batch", "level2", "level2_batch", "matches", "full", "auctionfeed")
+)
+"""Channels that can't be subscribed to without products. What isn't known here, the exchange is asked about."""
+
 COUNTED: Final = frozenset(("received", "open", "match", "change", "done"))
 """The messages of the full channel: each is one number in its product's sequence."""
-
-ORDERS: Final = frozenset(("full", "user"))
 
 Channel = str | Mapping[str, Any]
 """A channel by its name, or with products of its own: {"name": …, "product_ids": […]}."""

@@ -15,7 +15,7 @@ from ..errors import (
     TransportError,
     WSClientError,
 )
-from .channels import WITHOUT_PRODUCTS, Key, keys, request, satisfies, wishes
+from .channels import OF_PRODUCTS, WITHOUT_PRODUCTS, Key, keys, request, satisfies, wishes
 from .signing import FIELDS, Token
 
 KINDS: Final = frozenset(("subscribe", "unsubscribe"))
@@ -62,7 +62,7 @@ class Coinbase(Dialect):
             return Examined(private=False, tag=None, late=True)
         asked = wishes(request)
         for channel, products in asked:
-            if kind == "subscribe" and not products and channel not in (*WITHOUT_PRODUCTS, *PRIVATE):
+            if kind == "subscribe" and not products and channel in OF_PRODUCTS:
                 raise InvalidRequest(f"subscribing to {channel} takes product_ids")
         keyed = kind == "subscribe" and "signature" not in request and any(c in PRIVATE for c, _ in asked)
         return Examined(private=False, tag=None, watching=True, late=True, keyed=keyed)

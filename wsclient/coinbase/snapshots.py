@@ -3,18 +3,18 @@
 Source: protocol page, "The `full` channel": snapshot over REST, `/products/<id>/book?level=3`.
 """
 
-import http.client
 import json
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import CommandError, InvalidRequest, NotFound, ProtocolError, TransportError, WSClientError
 from ..live import Message
+
+if TYPE_CHECKING:
+    from urllib.error import HTTPError
 
 Source = Callable[[str], Message]
 """Gives a product's level 3 book: {"bids": [[price, size, order id], …], "asks": …, "sequence"}; it may block."""
@@ -49,6 +49,11 @@ class RestSource:
 
     def __call__(self, product_id: str) -> Message:
         """Raises `CommandError` where asking again is of no use (no such product), else `TransportError`."""
+        # they take as long to import as all the rest, and most feeds need no snapshot
+        import http.client
+        import urllib.error
+        import urllib.request
+
         path = f"/products/{urllib.parse.quote(product_id, safe='')}/book?level=3"
         request = urllib.request.Request(self._url + path, headers={"User-Agent": "wsclient"})
         try:
@@ -79,7 +84,7 @@ class RestSource:
         return bytes(page)
 
 
-def _refused(error: urllib.error.HTTPError, product_id: str) -> WSClientError:
+def _refused(error: "HTTPError", product_id: str) -> WSClientError:
     request = {"type": "snapshot", "product_id": product_id}
     if error.code == 404:
         return NotFound(404, f"there is no book of {product_id}", request)
