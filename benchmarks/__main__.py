@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from . import processes, report, rows
 from .report import Circumstances, Outcome
-from .rows import Row
+from .row import Row
 
 
 def main() -> int:

@@ -22,12 +22,15 @@ class Timed:
         self._began = time.perf_counter()
 
     def ended(self, received: int | None = None) -> Figures:
-        """How many a second, and how busy this process was; received: refused if it is less than the count."""
+        """How many a second, how busy this process was, and the µs of its time that each took.
+
+        received: refused if it is less than the count
+        """
         seconds = time.perf_counter() - self._began
         cpu = time.process_time() - self._cpu
         if received is not None and received < self._count:
             raise RuntimeError(f"{received} messages came of {self._count}")
-        return {"rate": self._count / seconds, "client_busy": cpu / seconds}
+        return {"rate": self._count / seconds, "client_busy": cpu / seconds, "cpu": cpu / self._count * 1e6}
 
 
 def consume(texts: Iterable[str | bytes], parse: bool) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .child import LIMIT
 from .measure import Figures
-from .rows import CLIENTS, Cores, Row
+from .row import CLIENTS, Cores, Row
 
 _ROOT = Path(__file__).resolve().parents[1]
 

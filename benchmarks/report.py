@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from .measure import Figures
-from .rows import CLIENTS, RAW, Row
+from .row import CLIENTS, RAW, Row
 
 _LOADS = ("client_busy", "server_busy", "notices_per_second")
-PACKAGES = ("wsclient", "websocket-client", "websockets", "picows", "aiohttp", "uvloop", "ecdsa")
+PACKAGES = (
+    *("wsclient", "websocket-client", "websockets", "picows", "aiohttp", "uvloop", "ecdsa"),
+    *("orjson", "python-binance", "unicorn-binance-websocket-api"),
+)
 
 
 @dataclass

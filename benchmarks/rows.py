@@ -1,101 +1,29 @@
 """The rows: what is measured, by which clients, and what is to be reached against each."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Any, Final
+from typing import Final
 
-OURS: Final = "wsclient"
-RAW: Final = "bare socket (the server alone)"
-MEMORY: Final = "json.loads from memory"
-WEBSOCKETS: Final = "websockets sync"
-WEBSOCKETS_ASYNCIO: Final = "websockets asyncio"
-APP: Final = "websocket-client WebSocketApp"
-RECV: Final = "websocket-client recv"
-RECV_UNCHECKED: Final = "websocket-client recv, UTF-8 unchecked"
-PICOWS: Final = "picows"
-PICOWS_UVLOOP: Final = "picows on uvloop"
-AIOHTTP: Final = "aiohttp"
-CBPRO: Final = "cbpro-style on websocket-client recv"
-LOCAL: Final = "wsclient, without a server"
-
-
-@dataclass(frozen=True)
-class Client:
-    """module: in `benchmarks.clients`; needs: the packages that it can't do without"""
-
-    module: str
-    needs: tuple[str, ...] = ()
-
-
-CLIENTS: Final[Mapping[str, Client]] = {
-    OURS: Client("ours"),
-    LOCAL: Client("local"),
-    MEMORY: Client("local"),
-    WEBSOCKETS: Client("websockets_sync", ("websockets",)),
-    WEBSOCKETS_ASYNCIO: Client("websockets_asyncio", ("websockets",)),
-    APP: Client("websocket_app", ("websocket",)),
-    RECV: Client("websocket_recv", ("websocket",)),
-    RECV_UNCHECKED: Client("websocket_recv_unchecked", ("websocket",)),
-    PICOWS: Client("picows_asyncio", ("picows",)),
-    PICOWS_UVLOOP: Client("picows_uvloop", ("picows", "uvloop")),
-    AIOHTTP: Client("aiohttp_client", ("aiohttp",)),
-    CBPRO: Client("cbpro_style", ("websocket", "sortedcontainers")),
-    RAW: Client("raw"),
-}
-
-
-class Cores(Enum):
-    """Where the two processes run, if there are two cores and the system lets us choose."""
-
-    APART = "server and client on a core each"
-    SHARED = "server and client on one core"
-    ALONE = "no server"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison.
-
-    job: the function of the client's module
-    figure: which of its figures counts
-    unit: of that figure
-    rising: whether more is better
-    peers: how many times as good as each of them ours is to be; None: for information
-    at_most: what ours is to stay under
-    counts: how many there are to do, for each client that isn't as quick as the others
-    """
-
-    name: str
-    title: str
-    job: str
-    figure: str
-    unit: str
-    cores: Cores
-    peers: Mapping[str, float | None] = field(default_factory=dict)
-    path: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    rising: bool = False
-    at_most: float | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)
-    ours: str = OURS
-
-    @property
-    def clients(self) -> list[str]:
-        alone = self.cores is Cores.ALONE or self.job in ("memory", "record")
-        return [self.ours, *self.peers, *([] if alone else [RAW])]
-
-    def job_for(self, client: str, scale: float) -> tuple[str, dict[str, Any]]:
-        """The path with its query, and the parameters; scale: of all counts."""
-        parameters = dict(self.parameters)
-        if client in self.counts:
-            parameters["count"] = self.counts[client]
-        for name in ("count", "each", "connections"):
-            if name in parameters:
-                parameters[name] = max(20, int(parameters[name] * scale))
-        path = self.path.replace("COUNT", str(parameters.get("count", "")))
-        return path, parameters
-
+from .row import (
+    AIOHTTP,
+    APP,
+    BINANCE,
+    BINANCE_CALLS,
+    BINANCE_PLAIN,
+    CBPRO,
+    LOCAL,
+    MEMORY,
+    OURS,
+    PICOWS,
+    PICOWS_UVLOOP,
+    PYTHON_BINANCE,
+    RAW,
+    RECV,
+    RECV_UNCHECKED,
+    UNICORN,
+    WEBSOCKETS,
+    WEBSOCKETS_ASYNCIO,
+    Cores,
+    Row,
+)
 
 # about a second and a half each
 _FEED = {
@@ -118,6 +46,8 @@ _FEED_RAW = _FEED | {
     WEBSOCKETS: 300_000,
     AIOHTTP: 300_000,
 }
+
+_MULTIPLEX = {PYTHON_BINANCE: 40_000, UNICORN: 40_000, RAW: 10_000_000}
 
 ROWS: Final = [
     Row(
@@ -262,6 +192,59 @@ ROWS: Final = [
         {"count": 200_000},
         rising=True,
         counts={CBPRO: 30_000},
+    ),
+    Row(
+        "multiplex",
+        "events of 20 Binance streams, 190 bytes each, received as dicts from one socket",
+        "multiplex",
+        "rate",
+        "messages/s",
+        Cores.APART,
+        {PYTHON_BINANCE: 3, UNICORN: 3, BINANCE_PLAIN: None},
+        "/binance?count=COUNT",
+        {"count": 200_000},
+        rising=True,
+        counts=_MULTIPLEX,
+        ours=BINANCE,
+    ),
+    Row(
+        "multiplex-cpu",
+        "the same: CPU time of each message",
+        "multiplex",
+        "cpu",
+        "µs",
+        Cores.APART,
+        {PYTHON_BINANCE: 2, UNICORN: 2, BINANCE_PLAIN: None},
+        "/binance?count=COUNT",
+        {"count": 200_000},
+        counts=_MULTIPLEX,
+        ours=BINANCE,
+    ),
+    Row(
+        "signed-window",
+        "256 calls of Binance's request API in flight, each signed by HMAC",
+        "signed_window",
+        "rate",
+        "calls/s",
+        Cores.APART,
+        {PYTHON_BINANCE: 3},
+        "/binance",
+        {"size": 256, "count": 20_000, "warm_up": 500},
+        rising=True,
+        counts={PYTHON_BINANCE: 10_000, RAW: 200_000},
+        ours=BINANCE_CALLS,
+    ),
+    Row(
+        "signed-call",
+        "one such call after the other: p50",
+        "signed_calls",
+        "p50",
+        "µs",
+        Cores.SHARED,
+        {PYTHON_BINANCE: None},
+        "/binance",
+        {"count": 5000, "warm_up": 500},
+        ours=BINANCE_CALLS,
     ),
     Row(
         "auth",

@@ -8,6 +8,7 @@ each connection: how busy it was, and how many notices it sent. Paths and option
 /feedcalls?rate=N           the same; there it begins a feed of N notices a second, in small bursts
 /coinbase?count=N           Coinbase's feed: subscribe messages are answered; one for the channel `status` begins
                             N messages of the full channel, then a Close
+/binance?count=N            Binance's: requests are answered; SUBSCRIBE, or streams in the URL, begin N + 1 events
 &welcome=1                  greets first, as CoinFLEX does
 
 It knows as much of RFC 6455 as these clients need: commands in one frame of less than 64 KiB.
@@ -26,9 +27,11 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from . import orders, texts
+from . import orders, streams, texts
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
@@ -102,6 +105,18 @@ class Feed:
         return self._block[at * self._length : (at + count) * self._length]
 
 
+class Speech(NamedTuple):
+    """How requests are answered, and what in one begins a feed."""
+
+    answer: Callable[[bytes], bytes]
+    begins: bytes
+
+
+_COINFLEX = Speech(answer, _START)
+_COINBASE = Speech(orders.answer, _BEGIN)
+_BINANCE = Speech(streams.answer, streams.START)
+
+
 class Line:
     """One connection, on its own thread."""
 
@@ -111,6 +126,7 @@ class Line:
         self._commands = Commands()
         self._options: dict[str, str] = {}
         self._coinbase = False
+        self._binance = False
         self._sent = 0  # notices
         self._began: float | None = None  # the paced feed
         self._started = (0.0, 0.0)  # when the first command came: by the wall, of this thread's CPU time
@@ -136,6 +152,7 @@ class Line:
         target = urlsplit(first.split(" ")[1])
         self._options = dict(parse_qsl(target.query))
         self._coinbase = target.path == "/coinbase"
+        self._binance = target.path == "/binance"
         headers = {name.strip().lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
         digest = hashlib.sha1((headers["sec-websocket-key"] + _GUID).encode()).digest()
         response = (
@@ -146,9 +163,12 @@ class Line:
             nonce = base64.b64encode(secrets.token_bytes(16)).decode()
             response += texts.frame(json.dumps({"notice": "Welcome", "nonce": nonce}))
         self._sock.sendall(response)
+        if self._binance and "streams=" in target.query:
+            self._begin()
 
     def _talk(self) -> None:
         recv, sendall = self._sock.recv, self._sock.sendall
+        speech = _BINANCE if self._binance else _COINBASE if self._coinbase else _COINFLEX
         while True:
             if self._began is not None and not self._burst():
                 continue
@@ -161,8 +181,8 @@ class Line:
             begins = False
             for opcode, payload in self._commands.feed(data):
                 if opcode == _TEXT:
-                    replies.append(orders.answer(payload) if self._coinbase else answer(payload))
-                    begins = begins or (_BEGIN if self._coinbase else _START) in payload
+                    replies.append(speech.answer(payload))
+                    begins = begins or speech.begins in payload
                 elif opcode == _PING:
                     replies.append(bytes((0x80 | _PONG, len(payload))) + payload)
                 elif opcode == _CLOSE:
@@ -175,6 +195,8 @@ class Line:
     def _begin(self) -> None:
         if self._coinbase:
             self._tell_orders(int(self._options["count"]))
+        elif self._binance:
+            self._tell_events(int(self._options["count"]) + 1)
         elif "count" in self._options:
             self._started = (time.perf_counter(), time.thread_time())
             self._sent = int(self._options["count"])
@@ -193,6 +215,14 @@ class Line:
         for block in blocks:
             self._sock.sendall(block)
         self._sock.sendall(_BYE)
+
+    def _tell_events(self, count: int) -> None:
+        self._started = (time.perf_counter(), time.thread_time())
+        self._sent = count
+        tape = streams.Tape()
+        while count:
+            self._sock.sendall(tape.block(count))
+            count -= min(count, len(tape))
 
     def _burst(self) -> bool:
         """Sends the notices that are due; whether a command came before the next ones are."""

@@ -36,6 +36,13 @@ def plain(url: str, count: int) -> Figures:
         return timed.ended()
 
 
+def signed_window(url: str, size: int, count: int, warm_up: int) -> Figures:
+    with Client(streams.KEY, streams.SECRET, url=url) as client:
+        return measure.window(
+            lambda: client.submit("order.status", symbol="BTCUSDT", origClientOrderId="mine"), size, count, warm_up
+        )
+
+
 def signed_calls(url: str, count: int, warm_up: int) -> Figures:
     with Client(streams.KEY, streams.SECRET, url=url) as client:
         return measure.latencies(

@@ -1,6 +1,7 @@
 """python-binance: its BinanceSocketManager, and its calls over the WebSocket API."""
 
 import asyncio
+from typing import Any
 
 from binance import AsyncClient, BinanceSocketManager
 from binance.ws.websocket_api import WebsocketAPI
@@ -20,6 +21,22 @@ def multiplex(url: str, count: int) -> Figures:
             for _ in range(count):
                 await socket.recv()
             return timed.ended()
+
+    return asyncio.run(run())
+
+
+def signed_window(url: str, size: int, count: int, warm_up: int) -> Figures:
+    async def run() -> Figures:
+        client = AsyncClient(streams.KEY, streams.SECRET)
+        client.ws_api = WebsocketAPI(url=url)
+
+        def send() -> "asyncio.Future[Any]":
+            call: asyncio.Future[Any] = asyncio.ensure_future(
+                client.ws_get_order(symbol="BTCUSDT", origClientOrderId="mine")
+            )
+            return call
+
+        return await measure.async_window(send, size, count, warm_up)
 
     return asyncio.run(run())
 

@@ -5,7 +5,7 @@ import socket
 import threading
 from urllib.parse import urlsplit
 
-from .. import measure, orders, texts
+from .. import measure, orders, streams, texts
 from ..measure import Figures
 from ..texts import CALL, START
 
@@ -114,3 +114,35 @@ def window(url: str, size: int, count: int, warm_up: int) -> Figures:
 
 def _answer_size() -> int:
     return len(texts.frame('{"tag":1000,"error_code":0}'))
+
+
+def multiplex(url: str, count: int) -> Figures:
+    with _connect(f"{url}&to=stream?streams=all") as sock:
+        tape = streams.Tape()
+        size = sum(len(tape.block(min(left, len(tape)))) for left in range(count, 0, -len(tape)))
+        timed = measure.Timed(count)
+        _skip(sock, size)
+        return timed.ended()
+
+
+def signed_window(url: str, size: int, count: int, warm_up: int) -> Figures:
+    with _connect(url) as sock:
+        request = json.dumps({"id": 1, "method": "order.status"})
+        length, batch = len(streams.answer(request.encode())), texts.masked(request) * size
+        timed = measure.Timed(count // size * size)
+        for _ in range(count // size):
+            sock.sendall(batch)
+            _skip(sock, length * size)
+        return timed.ended()
+
+
+def signed_calls(url: str, count: int, warm_up: int) -> Figures:
+    with _connect(url) as sock:
+        request = json.dumps({"id": 1, "method": "order.status"})
+        length = len(streams.answer(request.encode()))
+
+        def call() -> None:
+            sock.sendall(texts.masked(request))
+            _skip(sock, length)
+
+        return measure.latencies(call, count, warm_up)

@@ -398,6 +398,8 @@ def test_no_order_under_random_cuts_is_misclassified_or_placed_twice(exchange: S
     assert set(there) == set(placed)
     assert len(placed) + len(absent) == ORDERS
     assert not set(placed) & set(absent)
+    connections = len(exchange.ledger.connections)
+    print(f"{len(placed)} placed, {len(absent)} not, {len(open_ones)} asked for again, {connections} connections")
     if ORDERS >= 400:
         assert absent
         assert len(exchange.ledger.connections) > 1

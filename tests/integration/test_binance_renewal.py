@@ -11,6 +11,7 @@ from tests.peers import PATIENCE
 from wsclient.binance import BinanceSocketManager, Renewal
 from wsclient.binance.socket import PlainSocket
 from wsclient.sandbox import Sandbox
+from wsclient.sandbox.binance_limits import BinanceSettings
 from wsclient.sandbox.ledger import Ledger
 from wsclient.sandbox.noticefaults import Break
 
@@ -101,6 +102,20 @@ def test_an_end_sooner_than_the_overlap_is_met_all_the_same(exchange: Sandbox, m
         ids.read_to(exchange)
         ids.check()
     assert len(exchange.ledger.connections) == 2
+
+
+def test_pings_answered_while_subscribing_keep_below_the_limit_of_messages(no_socket_left: None) -> None:
+    """A sixth message in any second, Pongs counted, would end the connection."""
+    names = [f"s{number}usdt@trade" for number in range(1023)]
+    with (
+        Sandbox(traders=0, binance=BinanceSettings(ping_interval=0.9)) as exchange,
+        BinanceSocketManager(url=exchange.binance_url) as bm,
+        bm.multiplex_socket([*names, "bnbbtc@trade"]) as socket,
+    ):
+        trade(exchange)
+        assert socket.recv(PATIENCE)["data"]["t"] == 1
+        assert len(exchange.ledger.executed("SUBSCRIBE")) == 6
+        assert not exchange.ledger.closures
 
 
 def test_a_market_in_which_nothing_happens_moves_to_the_next_connection_too(exchange: Sandbox, make: Make) -> None:
