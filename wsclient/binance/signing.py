@@ -41,14 +41,17 @@ class Credentials:
 
 def payload(params: Mapping[str, Any]) -> bytes:
     """What is signed of these parameters."""
-    return "&".join([f"{name}={_written(params[name])}" for name in sorted(params)]).encode()
+    return "&".join(
+        [
+            f"{name}={value if value.__class__ is not bool else _flag(value)}"
+            for name, value in sorted(params.items())
+        ]
+    ).encode()
 
 
-def _written(value: Any) -> str:
-    """A value as it is signed: a flag like JSON's."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+def _flag(value: Any) -> str:
+    """A flag as it is signed: like JSON's."""
+    return "true" if value else "false"
 
 
 def credentials(
@@ -70,8 +73,15 @@ def credentials(
         return _private(api_key, private_key, private_key_pass)
     if not isinstance(api_secret, str) or not api_secret or not api_secret.isascii():
         raise InvalidRequest("api_secret is a str as the exchange gave it")
-    secret = api_secret.encode()
-    return Credentials(api_key, lambda text: hmac.digest(secret, text, "sha256").hex())
+    begun = hmac.new(api_secret.encode(), digestmod="sha256")
+
+    def sign(text: bytes) -> str:
+        # a copy, since `hmac.digest` would let go of the interpreter's lock, in the middle of sending
+        signature = begun.copy()
+        signature.update(text)
+        return signature.hexdigest()
+
+    return Credentials(api_key, sign)
 
 
 def _private(api_key: str, pem: str | bytes, password: str | bytes | None) -> Credentials:
