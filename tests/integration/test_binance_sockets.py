@@ -1,5 +1,6 @@
 """What a socket promises: to coroutines, to threads, to callbacks; and what becomes of it when it can't be had."""
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -11,9 +12,10 @@ from tests.conftest import event_threads
 from tests.integration.binance_market import managers, run, trade
 from tests.peers import PATIENCE
 from wsclient import AuthenticationError, ClientClosed, InvalidRequest, Reconnect, TransportError
-from wsclient.binance import BinanceSocketManager
+from wsclient.binance import BinanceSocketManager, Client
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.binance_limits import BinanceSettings
+from wsclient.sandbox.faults import Delay, Gate, Mute
 
 Make = Callable[..., BinanceSocketManager]
 
@@ -136,6 +138,42 @@ def test_a_callback_that_raises_changes_nothing(exchange: Sandbox, make: Make) -
     assert told.get(timeout=PATIENCE) == 3
     socket.close()
     exchange.ledger.wait_for(lambda ledger: ledger.closures)
+
+
+def test_an_unanswered_subscription_is_asked_for_on_another_connection(exchange: Sandbox, make: Make) -> None:
+    exchange.faults.add(Mute(method="SUBSCRIBE"))
+    with make(socket_timeout=0.5).trade_socket("BNBBTC") as socket:
+        trade(exchange)
+        assert socket.recv(PATIENCE)["t"] == 1
+    assert len(exchange.ledger.connections) == 2
+
+
+def test_who_gives_up_entering_leaves_the_socket_to_others(exchange: Sandbox, make: Make) -> None:
+    gate = Gate()
+    exchange.faults.add(Delay(method="SUBSCRIBE", gate=gate))
+    bm = make()
+
+    async def main() -> Any:
+        patient = asyncio.create_task(bm.trade_socket("BNBBTC").__aenter__())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(bm.trade_socket("BNBBTC").__aenter__(), 0.05)
+        gate.open()
+        socket = await patient
+        trade(exchange)
+        return await socket.recv()
+
+    assert run(main())["t"] == 1
+
+
+def test_a_user_socket_takes_a_callback_later_too(exchange: Sandbox, make: Make) -> None:
+    key, told = exchange.users[0].binance, queue.Queue[Any]()
+    with Client(key.api_key, key.api_secret, url=exchange.binance_api_url) as client:
+        bm = make(client)
+        with bm.user_socket() as socket:
+            bm.user_socket(told.put)
+            exchange.binance.deposit(exchange.users[0], "BTC", "1")
+            assert told.get(timeout=PATIENCE) == socket.recv(PATIENCE)
+        bm.stop()
 
 
 def test_stopping_ends_every_socket(exchange: Sandbox, make: Make) -> None:

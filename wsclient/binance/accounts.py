@@ -33,7 +33,7 @@ class SpotFeed:
 
     def _begin(self, sink: Sink, ready: "Future[None]") -> None:
         try:
-            self._remove = self._client.user_data(sink.put)
+            self._remove = self._client.user_data(lambda event: sink.put(event))
         except (WSClientError, TimeoutError) as error:
             ready.set_exception(error)
             if isinstance(error, WSClientError):

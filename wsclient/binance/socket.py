@@ -77,7 +77,7 @@ class Socket:
     async def __aenter__(self) -> Self:
         ready = self._enter()
         try:
-            await asyncio.wrap_future(ready)
+            await asyncio.wrap_future(_own(ready))
         except BaseException:
             self._leave()
             raise
@@ -118,7 +118,7 @@ class Socket:
     def __enter__(self) -> "PlainSocket":
         ready = self._enter()
         try:
-            _result(ready)
+            ready.result()
         except BaseException:
             self._leave()
             raise
@@ -262,5 +262,18 @@ class PlainSocket:
         return repr(self._socket)
 
 
-def _result(ready: "Future[None]") -> None:
-    ready.result()
+def _own(ready: "Future[None]") -> "Future[None]":
+    """The same for one who waits, and who may give up without ending it for others."""
+    own: Future[None] = Future()
+
+    def done(ready: "Future[None]") -> None:
+        if not own.set_running_or_notify_cancel():
+            return
+        error = ready.exception()
+        if error is None:
+            own.set_result(None)
+        else:
+            own.set_exception(error)
+
+    ready.add_done_callback(done)
+    return own
