@@ -43,57 +43,60 @@ class Side(Generic[N]):
     def __init__(self, *, bids: bool) -> None:
         self._bids = bids
         self._keys: list[N] = []  # ascending: the prices of bids, the negated prices of asks
-        self._levels: dict[N, Level[N]] = {}  # by key
+        self._sizes: dict[N, N] = {}  # the quantities, by key
 
     def set(self, price: N, quantity: N) -> None:
         """Makes this the quantity at a price; 0 removes the level."""
         key = price if self._bids else _negated(price)
         if quantity:
-            if key not in self._levels:
+            if key not in self._sizes:
                 insort(self._keys, key)
-            self._levels[key] = Level(price, quantity)
-        elif self._levels.pop(key, None) is not None:
+            self._sizes[key] = quantity
+        elif self._sizes.pop(key, None) is not None:
             del self._keys[bisect_left(self._keys, key)]
 
     def add(self, price: N, change: N) -> None:
         """Adds to the quantity at a price, or takes from it; what comes to 0 is removed."""
         key = price if self._bids else _negated(price)
-        level = self._levels.get(key)
-        if level is None:
+        known = self._sizes.get(key)
+        if known is None:
             if change:
                 insort(self._keys, key)
-                self._levels[key] = _new(Level, (price, change))
-        elif quantity := level[1] + change:
-            self._levels[key] = _new(Level, (price, quantity))
+                self._sizes[key] = change
+        elif quantity := known + change:
+            self._sizes[key] = quantity
         else:
-            del self._levels[key]
+            del self._sizes[key]
             del self._keys[bisect_left(self._keys, key)]
 
     def replace(self, levels: Iterable[tuple[N, N]]) -> None:
         """Makes these (price, quantity) the whole side, in whatever order they come."""
-        kept = (Level(price, quantity) for price, quantity in levels if quantity)
-        self._levels = {level.price if self._bids else _negated(level.price): level for level in kept}
-        self._keys = sorted(self._levels)
+        kept = ((price, quantity) for price, quantity in levels if quantity)
+        self._sizes = {price if self._bids else _negated(price): quantity for price, quantity in kept}
+        self._keys = sorted(self._sizes)
 
     def clear(self) -> None:
         """Leaves nothing."""
         self._keys.clear()
-        self._levels.clear()
+        self._sizes.clear()
 
     @property
     def best(self) -> Level[N] | None:
         """The highest bid, the lowest ask."""
-        return self._levels[self._keys[-1]] if self._keys else None
+        return self._level(self._keys[-1]) if self._keys else None
 
     def top(self, count: int | None = None) -> tuple[Level[N], ...]:
         """The best so many levels, or all, from the best."""
         keys = self._keys[::-1] if count is None else self._keys[: -count - 1 : -1]
-        return tuple(map(self._levels.__getitem__, keys))
+        return tuple(map(self._level, keys))
 
     def quantity(self, price: N) -> N | None:
         """The quantity at a price, None where there is no level."""
-        level = self._levels.get(price if self._bids else _negated(price))
-        return None if level is None else level.quantity
+        return self._sizes.get(price if self._bids else _negated(price))
+
+    def _level(self, key: N) -> Level[N]:
+        level: Level[N] = _new(Level, (key if self._bids else _negated(key), self._sizes[key]))
+        return level
 
     def __iter__(self) -> Iterator[Level[N]]:
         """The levels, from the best."""
@@ -167,15 +170,21 @@ class Orders(Generic[K, N]):
 
     def put(self, order: Order[K, N]) -> None:
         """Adds an order, or replaces the one with its id; with a quantity of 0 it is removed."""
-        id, quantity, price, _ = order
-        if id in self._orders:
-            self.remove(id)
+        id, quantity, price, time = order
         if quantity > 0:
-            self._orders[id] = order
-            self.levels.bids.add(price, quantity)
+            self.rest(id, quantity, price, time, self.levels.bids)
         elif quantity:
-            self._orders[id] = order
-            self.levels.asks.add(price, _negated(quantity))
+            self.rest(id, _negated(quantity), price, time, self.levels.asks)
+        else:
+            self.remove(id)
+
+    def rest(self, id: K, size: N, price: N, time: int, side: Side[N]) -> None:
+        """Likewise, of this size, which is positive, on one of the two sides."""
+        orders, levels = self._orders, self.levels
+        if id in orders:
+            self.remove(id)
+        orders[id] = _new(Order, (id, size if side is levels.bids else _negated(size), price, time))
+        side.add(price, size)
 
     def resize(self, id: K, quantity: N) -> bool:
         """Makes this an order's remaining quantity, negative for an ask; whether there is such an order."""

@@ -1,6 +1,8 @@
 """The feed against the sandbox: subscribing, signing, recovery, failover, compression."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,7 +16,7 @@ from wsclient.sandbox import Sandbox
 from wsclient.sandbox.assets import USD
 from wsclient.sandbox.coinbase import CoinbaseSettings
 from wsclient.sandbox.faults import Garbage, Mute, Refuse
-from wsclient.sandbox.noticefaults import Hush
+from wsclient.sandbox.noticefaults import Hush, Skip
 
 ETH = Assets["ETH"]
 QUICK = Reconnect(base=0.01)
@@ -271,3 +273,41 @@ def test_messages_are_inflated_where_that_was_agreed_on(exchange: Sandbox) -> No
         status = heard.next("status")[0]
         heard.next("heartbeat", count=3)
         assert ours.stats().bytes_in < len(str(status))
+
+
+# ---------------------------------------------------------------- threads and queues
+
+
+def test_many_threads_subscribe_over_one_connection_and_each_is_answered(exchange: Sandbox) -> None:
+    products = ["BTC-USD", "ETH-USD", "ETH-EUR", "ETH-BTC"]
+    with feed(exchange) as ours, ThreadPoolExecutor(8) as pool:
+        asked = [([channel], [product]) for channel in ("ticker", "matches", "heartbeat") for product in products]
+        replies = list(pool.map(lambda wish: ours.subscribe(*wish), asked * 3))
+        for (channels, wanted), reply in zip(asked * 3, replies, strict=True):
+            assert shown(reply.result(PATIENCE))[channels[0]] >= set(wanted)
+    assert len(exchange.ledger.connections) == 1
+
+
+def test_a_subscription_of_which_nothing_comes_is_renewed(exchange: Sandbox) -> None:
+    heard = Heard()
+    exchange.faults.add(Skip(kind="heartbeat", times=None))
+    with feed(exchange, heard) as ours:
+        ours.subscribe(["heartbeat"], [PRODUCT], stale_after=0.2).result(PATIENCE)
+        heard.until(lambda: heard.errors)
+        assert isinstance(heard.errors[0], StaleFeed)
+        exchange.faults.clear()
+        heard.next("heartbeat")
+    assert len(exchange.ledger.connections) == 1
+
+
+def test_handlers_may_have_a_thread_of_their_own_where_they_may_wait(exchange: Sandbox) -> None:
+    waited = threading.Event()
+
+    def on_text(ours: Feed, text: str) -> None:
+        if not waited.is_set():
+            ours.subscribe(["status"]).result(PATIENCE)
+            waited.set()
+
+    with feed(exchange, msg_handler=on_text, handler_queue=1000, queue_policy="conflate") as ours:
+        ours.subscribe(["heartbeat"], [PRODUCT]).result(PATIENCE)
+        assert waited.wait(PATIENCE)

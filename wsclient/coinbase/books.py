@@ -96,6 +96,8 @@ class FullBook(Book[Decimal]):
         self._orders: Orders[str, Decimal] = Orders()  # this and what follows are guarded by the lock
         super().__init__(self._orders.levels, renew=self._begin_again, **options)
         self.product_id = product_id
+        levels = self._orders.levels
+        self._sides = {"buy": levels.bids, "sell": levels.asks}
         self._fetch = fetch
         self._sequence = 0
         self._least = 0  # the least that a snapshot must contain
@@ -228,7 +230,11 @@ class FullBook(Book[Decimal]):
             if kind == "done":
                 return self._orders.remove(notice["order_id"])
             if kind == "open":
-                self._put(notice["order_id"], notice["side"], number(notice["remaining_size"]), notice["price"])
+                size, price = number(notice["remaining_size"]), price_of(notice["price"])
+                if size <= 0:
+                    raise ProtocolError(f"an order that rests with nothing: {size}")
+                self._place += 1
+                self._orders.rest(notice["order_id"], size, price, self._place, self._sides[notice["side"]])
                 return True
             if kind == "received":
                 return False
@@ -237,14 +243,6 @@ class FullBook(Book[Decimal]):
             return self._change(notice)
         except (KeyError, TypeError) as error:
             raise ProtocolError(f"a message of the full channel that can't be read: {error!r:.100}") from None
-
-    def _put(self, id: str, side: str, size: Decimal, price: Any) -> None:
-        if side == "sell":
-            size = size.copy_negate()
-        elif side != "buy":
-            raise ProtocolError(f"an order of no side: {side!r:.50}")
-        self._place += 1
-        self._orders.put(Order(id, size, price_of(price), self._place))
 
     def _match(self, maker: str, size: Decimal) -> bool:
         known = self._orders.get(maker)
@@ -263,7 +261,9 @@ class FullBook(Book[Decimal]):
         price = notice.get("new_price", notice.get("price"))
         if price_of(price) == known.price and size <= abs(known.quantity):  # it keeps its place
             return self._orders.resize(known.id, size if known.quantity > 0 else size.copy_negate())
-        self._put(known.id, "buy" if known.quantity > 0 else "sell", size, price)
+        self._place += 1
+        quantity = size if known.quantity > 0 else size.copy_negate()
+        self._orders.put(Order(known.id, quantity, price_of(price), self._place))
         return True
 
 

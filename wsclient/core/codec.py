@@ -23,16 +23,16 @@ def _encoder() -> Callable[[Message], str]:
 
 
 _dumps = _encoder()
-_decode = json.JSONDecoder().raw_decode
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
 def _loads(text: str) -> Any:
     """As json.loads; faster where nothing stands around the value, as is usual."""
     try:
-        value, end = _decode(text)
+        value, end = _scan(text, 0)
         if end == len(text):
             return value
-    except ValueError:
+    except (ValueError, StopIteration):
         pass  # it may have white space before it
     return json.loads(text)
 

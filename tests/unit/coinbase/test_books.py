@@ -233,6 +233,8 @@ def test_too_many_messages_before_the_snapshot_make_it_wait_for_a_later_one() ->
         {"type": "open", "sequence": 11},
         opened(11, "a", "dear"),
         opened(11, "a", side="up"),
+        opened(11, "a", "0"),
+        opened(11, "a", "-1"),
         {**opened(11, "a"), "order_id": []},
         {**opened(11, "a"), "price": 5},
         {**opened(11, "a"), "price": []},
