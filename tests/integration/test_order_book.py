@@ -574,3 +574,29 @@ def test_a_book_that_is_closed_while_it_is_brought_back_is_ended_and_the_others_
         client.EstimateMarketOrder(base=XBT, counter=USDT, quantity=1).result(PATIENCE)
         client.stop()
     assert told == []
+
+
+def test_a_book_that_is_asked_for_while_a_closed_one_waits_for_its_answer_begins_after_that_has_ended(
+    make_client: MakeClient,
+) -> None:
+    def script(peer: Peer) -> None:
+        first = peer.receive("WatchOrders")
+        watched.set()
+        assert asked_again.wait(PATIENCE)
+        peer.reply(first, orders=[row(1, 5000, PRICE)])
+        ended = peer.receive("WatchOrders")
+        assert ended["watch"] is False
+        peer.reply(ended)
+        peer.reply(peer.receive("WatchOrders"), orders=[row(2, 5000, PRICE)])
+        peer.wait_for_close()
+
+    watched, asked_again = threading.Event(), threading.Event()
+    with PeerServer(script) as server:
+        client = make_client(server.url)
+        book = client.order_book(XBT, USDT)
+        assert watched.wait(PATIENCE)
+        book.close()
+        again = client.order_book(XBT, USDT)
+        asked_again.set()
+        assert [order.id for order in again.wait(PATIENCE).orders] == [2]
+        client.stop()

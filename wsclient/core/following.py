@@ -1,6 +1,8 @@
 """Watches as they begin and end: those of the user's own calls, and those that a listener follows."""
 
+import threading
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from ..errors import WSClientError
@@ -24,6 +26,8 @@ class Following:
         self._life = life
         self._watches: Watches = life.watches
         self._submit = submit
+        self._lock = threading.Lock()  # guards what follows
+        self._asked: dict[Hashable, Future[None]] = {}  # done when the request of a listener has its outcome
 
     # -- watches of the user's own
 
@@ -47,6 +51,15 @@ class Following:
     def follow(self, key: Hashable, listener: Listener, stale_after: float | None, fed: bool) -> None:
         """See `Connection.follow`."""
         watch = Watch(key, stale_after, listener, fed)
+        with self._lock:
+            earlier = self._asked.get(key)
+        if earlier is None or self._watches.asked(key):
+            self._follow(watch)
+        else:  # another listener has given up before its answer, which will end what it has begun
+            earlier.add_done_callback(lambda _: self._follow_later(watch))
+
+    def _follow(self, watch: Watch) -> None:
+        key = watch.key
         ending = self._watches.ending(key)
         known = self._watches.get(key)
         if known is not None and known.listener is None:
@@ -56,7 +69,8 @@ class Following:
             try:
                 ending = self._unwatch(key)
             except WSClientError as error:
-                listener.failed(error)
+                if watch.listener is not None:
+                    watch.listener.failed(error)
                 raise
         if ending is None or ending.done():
             self._begin(watch)
@@ -78,12 +92,21 @@ class Following:
     def _begin(self, watch: Watch) -> None:
         [(request, _)] = self._dialect.subscriptions([watch.key])
         self._watches.ask(watch)
+        asked: Future[None] = Future()
+        with self._lock:
+            self._asked[watch.key] = asked
         try:
             reply = self._submit(request, watch=watch)
-        except WSClientError as error:
-            self._watches.forget(watch, error)
+        except BaseException as error:
+            self._answered(watch, asked, error)
             raise
-        reply.add_done_callback(lambda _: self._forget_failed(watch, reply))
+        reply.add_done_callback(lambda _: self._answered(watch, asked, reply.exception()))
+
+    def _follow_later(self, watch: Watch) -> None:
+        try:
+            self._follow(watch)
+        except WSClientError:
+            pass  # the listener was told
 
     def _begin_later(self, watch: Watch) -> None:
         try:
@@ -91,10 +114,13 @@ class Following:
         except WSClientError:
             pass  # the listener was told
 
-    def _forget_failed(self, watch: Watch, reply: Reply[Any]) -> None:
-        error = reply.exception()
+    def _answered(self, watch: Watch, asked: Future[None], error: BaseException | None) -> None:
         if isinstance(error, WSClientError):
             self._watches.forget(watch, error)
+        with self._lock:
+            if self._asked.get(watch.key) is asked:
+                del self._asked[watch.key]
+        asked.set_result(None)  # after what its end has begun, for those who come next
 
     def _end(self, key: Hashable) -> None:
         try:

@@ -362,12 +362,13 @@ class Lifecycle(Generic[C]):
             session.discard()
             ending = Ending(TransportError(f"the event thread failed: {error!r}"))
         with self._lock:
+            halted = self._stopped  # who is told of the end may stop us before the error handler is told
             self._running = None
             self._past.add(session.traffic)
             if self._session is session:
                 self._session = None
         url = self._opener.endpoint.safe_url
-        cause = ending.error or (stopped() if self._stopped else closed(url, ending.code))
+        cause = ending.error or (stopped() if halted else closed(url, ending.code))
         session.ended()
         self._opener.lasted(session.proved)
         if self._backoff is None:
@@ -379,11 +380,11 @@ class Lifecycle(Generic[C]):
             self.taps.stream.lost()
         hurt = session.login.lost(cause)
         lost = self.calls.lost(session)
-        kept = self.keepsakes.keep_calls(() if self._stopped else lost)
+        kept = self.keepsakes.keep_calls(() if halted else lost)
         if session.was_ready:
             # those that waited for the login lost it; the others go out on the next connection
             self.deferred.fail(lambda call: login_failed(cause) if call.private else None)
-            if self._backoff is not None and self._keeps_anything() and not self._stopped:
+            if self._backoff is not None and self._keeps_anything() and not halted:
                 if session.proved:
                     self._backoff.reset()
                 self._recovering = True
@@ -395,7 +396,7 @@ class Lifecycle(Generic[C]):
         if not session.was_ready:
             return cause
         # an agreed close is an error too where it took somebody's call or login with it
-        if (ending.error is not None or hurt or lost) and not self._stopped:
+        if (ending.error is not None or hurt or lost) and not halted:
             self._caller.error(cause)
         self._caller.closed(ending.code, ending.reason)
         return None

@@ -8,6 +8,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..errors import WouldDeadlock
+from .bell import Bell, mine
 from .dialect import Message, title
 from .pacing import Permit
 
@@ -80,6 +81,8 @@ class Reply(Future[T], Generic[T]):
     """When the user's call was made, for the meter."""
     permit: Permit | None = None
     """Its places under the rate limits, for the meter."""
+    bell: Bell | None = None
+    """What the first one who waits for it sleeps on; the others wait at the gate."""
 
     def __init__(self, request: Message, tag: int, on_event_thread: Callable[[], bool]) -> None:
         # what Future.__init__ sets, but for what `_condition` makes
@@ -139,6 +142,8 @@ class Reply(Future[T], Generic[T]):
             self._gate.release()
         except RuntimeError:
             return True  # it was cancelled before
+        if self.bell is not None:
+            self.bell.ring()
         if self.meter is not None:
             self.meter.cancelled(self)
         return True
@@ -195,16 +200,43 @@ class Reply(Future[T], Generic[T]):
             if self._state == _FINISHED:
                 return
             left = None if timeout is None else timeout - (time.monotonic() - began)
-        if not self._gate.acquire(timeout=-1 if left is None else min(max(0.0, left), threading.TIMEOUT_MAX)):
+        bell = mine()
+        if bell is not None and self.__dict__.setdefault("bell", bell) is bell:
+            there = self._slept(bell, left)
+        else:
+            there = self._passed(left)
+        if not there:
             if self.meter is not None:
                 self.meter.timed_out()
             raise TimeoutError(f"no reply to {title(self.request)} within {timeout:g} s, so far")
+        if self._state in _CANCELLED:
+            raise CancelledError
+
+    def _slept(self, bell: Bell, timeout: float | None) -> bool:
+        """Sleeps until the bell is rung and there is an outcome; False if there is none in time.
+
+        Who settles sets the state and then looks for a bell; here it is the other way round, so that one of the
+        two sees what the other has done.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self.done():
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            bell.sleep(left)
+        return True
+
+    def _passed(self, timeout: float | None) -> bool:
+        """Waits at the gate, likewise."""
+        if not self._gate.acquire(
+            timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
+        ):
+            return False
         try:
             self._gate.release()  # for the next one who waits
         except RuntimeError:
             pass  # cancelled twice at the same moment, the gate is open already
-        if self._state in _CANCELLED:
-            raise CancelledError
+        return True
 
     def end(self, result: Any, exception: BaseException | None) -> None:
         """Sets the outcome, and tells whoever waits for it."""
@@ -217,19 +249,25 @@ class Reply(Future[T], Generic[T]):
             self._state = _FINISHED
             condition = self.__dict__.setdefault("lazy_condition", _SETTLED)
             if condition is _SETTLED:
-                self._gate.release()
+                self._open()
                 return
         with condition:
             self._state = _FINISHED
             for waiter in self._waiters:
                 waiter.add_result(self) if exception is None else waiter.add_exception(self)
             condition.notify_all()
-        self._gate.release()
+        self._open()
         try:
             self._invoke_callbacks()  # type: ignore[attr-defined]
         except BaseException:
             # a Future lets what is no Exception through; the event thread has others to serve
             logger.exception("a callback of %r raised", self)
+
+    def _open(self) -> None:
+        """Lets those go on who wait."""
+        self._gate.release()
+        if self.bell is not None:
+            self.bell.ring()
 
 
 def succeed(reply: Reply[Any], result: Any) -> None:

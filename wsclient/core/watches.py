@@ -161,6 +161,10 @@ class Watches:
             if watch.listener is not None:
                 watch.listener.given_up(error)
 
+    def asked(self, key: Key) -> bool:
+        """Whether a listener waits for the answer to its request."""
+        return key in self._asked
+
     def awaits(self, watch: Watch) -> bool:
         """Whether the answer to a listener's request is waited for."""
         return self._asked.get(watch.key) is watch
