@@ -81,6 +81,27 @@ class Heard:
             self.changed.notify_all()
 
 
+class Printed:
+    """What examples print, since that is how they tell what they do."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self.lines: list[str] = []
+
+    def __call__(self, *values: object, **_: object) -> None:
+        with self._changed:
+            self.lines += " ".join(map(str, values)).splitlines() or [""]
+            self._changed.notify_all()
+
+    def until(self, condition: Callable[[list[str]], object]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: condition(self.lines), PATIENCE), self.lines
+
+    def line(self, start: str) -> str:
+        self.until(lambda lines: any(line.startswith(start) for line in lines))
+        return next(line for line in self.lines if line.startswith(start))
+
+
 def feed(exchange: Sandbox, heard: Heard | None = None, *, user: int | None = 0, **options: Any) -> Feed:
     """A feed of the sandbox's that is signed as a user."""
     if heard is not None:

@@ -10,39 +10,17 @@ added around it.
 import builtins
 import threading
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import wsclient.coinbase as cbpro
-from tests.integration.coinbase_market import PRICE, PRODUCT, feed, trade
+from tests.integration.coinbase_market import PRICE, PRODUCT, Printed, feed, trade
 from tests.integration.mongo_server import MongoServer
 from tests.peers import PATIENCE
 from wsclient import Reconnect
 from wsclient.sandbox import Sandbox
-
-
-class Printed:
-    """What examples print, since that is how they tell what they do."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self.lines: list[str] = []
-
-    def __call__(self, *values: object, **_: object) -> None:
-        with self._changed:
-            self.lines += " ".join(map(str, values)).splitlines() or [""]
-            self._changed.notify_all()
-
-    def until(self, condition: Callable[[list[str]], object]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(lambda: condition(self.lines), PATIENCE), self.lines
-
-    def line(self, start: str) -> str:
-        self.until(lambda lines: any(line.startswith(start) for line in lines))
-        return next(line for line in self.lines if line.startswith(start))
 
 
 @pytest.fixture

@@ -244,6 +244,11 @@ def test_the_market_feed_takes_over_from_the_direct_one_and_hands_back(exchange:
     ]  # fmt: skip
 
 
+def test_a_first_connection_that_cannot_be_had_is_made_elsewhere_too(exchange: Sandbox) -> None:
+    with feed(exchange, url="ws://127.0.0.1:1", failover=exchange.coinbase_url) as ours:
+        assert ours.subscribe(["ticker"], [PRODUCT]).result(PATIENCE)
+
+
 def test_a_feed_that_falls_silent_is_asked_again_and_then_connected_anew(exchange: Sandbox) -> None:
     heard = Heard()
     exchange.faults.add(Hush(kind="heartbeat", nth=3, times=1))

@@ -64,7 +64,7 @@ class LevelBook(Book[Decimal]):
                 levels = self._levels.bids if side == "buy" else self._levels.asks if side == "sell" else None
                 if levels is None:
                     raise ProtocolError(f"a change of no side: {side!r:.50}")
-                levels.set(price_of(price), number(size))
+                levels.set(price_of(price), _size(size))
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"an l2update that can't be read: {error!r:.100}") from None
         return True
@@ -183,7 +183,7 @@ class FullBook(Book[Decimal]):
         if sequence < self._least:
             return False  # something is missing between it and what came after
         rows = [
-            (_text(row[2]), sign * number(row[1]), number(row[0]))
+            (_text(row[2]), sign * _size(row[1]), number(row[0]))
             for name, sign in (("bids", 1), ("asks", -1))
             for row in _rows(message, name, 3)
         ]
@@ -239,7 +239,7 @@ class FullBook(Book[Decimal]):
             if kind == "received":
                 return False
             if kind == "match":
-                return self._match(notice["maker_order_id"], number(notice["size"]))
+                return self._match(notice["maker_order_id"], _size(notice["size"]))
             return self._change(notice)
         except (KeyError, TypeError) as error:
             raise ProtocolError(f"a message of the full channel that can't be read: {error!r:.100}") from None
@@ -257,7 +257,7 @@ class FullBook(Book[Decimal]):
         known = self._orders.get(notice["order_id"])
         if known is None or "new_size" not in notice:
             return False
-        size = number(notice["new_size"])
+        size = _size(notice["new_size"])
         price = notice.get("new_price", notice.get("price"))
         if price_of(price) == known.price and size <= abs(known.quantity):  # it keeps its place
             return self._orders.resize(known.id, size if known.quantity > 0 else size.copy_negate())
@@ -288,4 +288,11 @@ def _rows(message: Message, name: str, width: int) -> list[Any]:
 
 
 def _pairs(message: Message, name: str) -> list[tuple[Decimal, Decimal]]:
-    return [(number(row[0]), number(row[1])) for row in _rows(message, name, 2)]
+    return [(number(row[0]), _size(row[1])) for row in _rows(message, name, 2)]
+
+
+def _size(text: Any) -> Decimal:
+    size = number(text)
+    if size < 0:
+        raise ProtocolError(f"a size below zero: {size}")
+    return size

@@ -96,7 +96,15 @@ def test_a_snapshot_that_does_not_come_is_asked_for_again_at_the_third_heartbeat
 
 @pytest.mark.parametrize(
     "changes",
-    [None, [["buy", "1"]], [["up", "1", "1"]], [["buy", 1, "1"]], [["buy", "1", "NaN"]], [["buy", [], "1"]]],
+    [
+        None,
+        [["buy", "1"]],
+        [["up", "1", "1"]],
+        [["buy", 1, "1"]],
+        [["buy", "1", "NaN"]],
+        [["buy", [], "1"]],
+        [["buy", "1", "-1"]],
+    ],
 )
 def test_an_update_that_cannot_be_read_leaves_the_book_stale(changes: object) -> None:
     book = LevelBook("A-B")
@@ -239,6 +247,8 @@ def test_too_many_messages_before_the_snapshot_make_it_wait_for_a_later_one() ->
         {**opened(11, "a"), "price": 5},
         {**opened(11, "a"), "price": []},
         matched(11, "a", "x"),
+        matched(11, "a", "-1"),
+        {"type": "change", "sequence": 11, "order_id": "a", "new_size": "-1", "price": "100"},
     ],
 )
 def test_a_message_that_cannot_be_read_leaves_the_book_stale(message: Message) -> None:
@@ -249,7 +259,14 @@ def test_a_message_that_cannot_be_read_leaves_the_book_stale(message: Message) -
 
 
 @pytest.mark.parametrize(
-    "wrong", [{}, page(11) | {"bids": [["1"]]}, page(11) | {"asks": [["1", "1", 5]]}, page(11) | {"sequence": "x"}]
+    "wrong",
+    [
+        {},
+        page(11) | {"bids": [["1"]]},
+        page(11) | {"asks": [["1", "1", 5]]},
+        page(11) | {"sequence": "x"},
+        page(11, [["1", "-1", "a"]]),
+    ],
 )
 def test_a_snapshot_that_cannot_be_read_is_a_protocol_error(wrong: Message) -> None:
     book = FullBook("A-B", fetch=Fetched())
