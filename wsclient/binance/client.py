@@ -3,20 +3,20 @@
 import ssl
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from ..core.codec import codec
-from ..core.connect import Endpoint, check_seconds
-from ..core.connection import Connection, State
+from ..core.connect import Endpoint
+from ..core.connection import Connection
+from ..core.face import Face
 from ..core.handlers import Handlers
+from ..core.pacing import wanted_limits
 from ..core.reconnect import Reconnect
 from ..core.reply import Reply
-from ..core.stats import Stats
 from ..errors import ClientClosed, InvalidRequest, WouldDeadlock
 from .dialect import RequestApi, checked
 from .errors import TooSoonToTell
-from .limits import RateLimit, checked_limits
+from .limits import RateLimit
 from .methods import Methods
 from .signing import credentials
 from .urls import API_URL, streams_url
@@ -25,7 +25,7 @@ from .userdata import Event, UserData
 _RECONNECT: Final = Reconnect()
 
 
-class Client(Methods):
+class Client(Face, Methods):
     """A client of one account, for any number of threads, over one socket that one event thread reads.
 
         client = Client(api_key, api_secret)                # no socket, no thread yet
@@ -87,14 +87,13 @@ class Client(Methods):
     ) -> None:
         if recv_window is not None and (type(recv_window) is not int or not 0 < recv_window <= 60_000):
             raise InvalidRequest(f"recv_window is a number of milliseconds up to 60000, not {recv_window!r}")
-        check_seconds("ping_interval", ping_interval)
-        limits = checked_limits(rate_limit)
+        limits = wanted_limits(RateLimit, rate_limit)
         known = credentials(api_key, api_secret, private_key, private_key_pass)
         self.endpoint = Endpoint(url, socket_timeout, insecure_ssl, ssl_context, proxy)
         self.stream_url = streams_url(url) if stream_url is None else stream_url
         self._dialect = RequestApi(recv_window)
         self._timeout = socket_timeout
-        self._stopping = threading.Event()
+        self._ending = threading.Event()
         self._connection: Connection[Client] = Connection(
             self,
             self.endpoint,
@@ -184,7 +183,7 @@ class Client(Methods):
             try:
                 return self._connection.settle(reply, timeout)
             except TooSoonToTell as error:
-                if self._stopping.wait(error.seconds):
+                if self._ending.wait(error.seconds):
                     raise
 
     # -- the account's events
@@ -200,7 +199,7 @@ class Client(Methods):
         Waits until they are subscribed to, unless on the event thread. Returns a function that ends it. Raises
         what a private call raises.
         """
-        if self._stopping.is_set():
+        if self._ending.is_set():
             raise ClientClosed("the client was stopped: make a new one")
         with self._lock:
             first = self._user_data is None
@@ -227,49 +226,14 @@ class Client(Methods):
             self._user_data = None
         data.end()
 
-    # -- the client itself
+    def _stopping(self) -> None:
+        self._ending.set()
 
-    def tap(self, listener: Callable[[str], object]) -> Callable[[], None]:
-        """Calls `listener(text)` for every text message too, on the event thread and before msg_handler.
-
-        For what keeps or counts messages, see `wsclient.sinks`; it must be quick. Returns a function that ends it.
-        """
-        return self._connection.tap(listener)
-
-    def on_event_thread(self) -> bool:
-        """Whether the caller's is the event thread, on which nothing can be waited for."""
-        return self._connection.on_event_thread()
-
-    def stats(self) -> Stats:
-        """What the client has done so far, in numbers, and what it waits for now. Quick; for any thread."""
-        return self._connection.stats()
-
-    @property
-    def state(self) -> State:
-        """Idle, connecting, open or stopped, at this moment."""
-        return self._connection.state
-
-    def stop(self) -> None:
-        """Ends the client for good, from any thread and in any state; returns within socket_timeout."""
-        self._stopping.set()
-        self._connection.stop()
+    def _stopped(self, seconds: float) -> None:
         with self._lock:
             data, self._user_data = self._user_data, None
         if data is not None:
             data.failed(ClientClosed("the client was stopped"))
-
-    close = stop
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a client holds a connection and credentials, and can't be pickled")
 
     def __repr__(self) -> str:
         return f"<binance.Client {self.endpoint.safe_url} {self.state.value}>"

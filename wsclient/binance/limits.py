@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..core.pacing import Limit
-from ..errors import InvalidRequest
+from ..core.pacing import Limit, check_limits
 
 WEIGHT: Final = "request weight"
 ORDERS: Final = "orders in ten seconds"
@@ -73,23 +72,9 @@ class RateLimit:
     wait: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("weight", "orders", "orders_day"):
-            if not isinstance(getattr(self, name), Limit):
-                raise InvalidRequest(f"{name} must be a Limit, not {getattr(self, name)!r}")
-        wait = self.wait
-        if wait is not None and (isinstance(wait, bool) or not isinstance(wait, int | float) or not wait >= 0):
-            raise InvalidRequest(f"wait is a number of seconds or None, not {wait!r}")
+        check_limits(self)
 
     @property
     def limits(self) -> dict[str, Limit]:
         """By the names that `costs` uses."""
         return {WEIGHT: self.weight, ORDERS: self.orders, ORDERS_DAY: self.orders_day}
-
-
-def checked_limits(wanted: bool | RateLimit) -> RateLimit | None:
-    """What `rate_limit=` stands for; None for no limit."""
-    if isinstance(wanted, RateLimit):
-        return wanted
-    if isinstance(wanted, bool):
-        return RateLimit() if wanted else None
-    raise InvalidRequest(f"rate_limit is True, False or a RateLimit, not {wanted!r}")

@@ -1,20 +1,18 @@
 """Feed: Coinbase Exchange's WebSocket feed as a local object."""
 
 import ssl
-import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Final, Literal, Self, overload
+from typing import Any, Final, Literal, overload
 
 from ..core.backlog import Policy
 from ..core.codec import codec
-from ..core.connect import Endpoint, check_seconds
-from ..core.connection import Connection, State
+from ..core.connect import Endpoint
+from ..core.connection import Connection
+from ..core.face import Face
 from ..core.handler_queue import QueueOptions
 from ..core.handlers import Handlers
 from ..core.reconnect import Reconnect
 from ..core.reply import Reply
-from ..core.stats import Stats
 from ..errors import ClientClosed, InvalidRequest
 from .books import FullBook, LevelBook
 from .channels import Channel
@@ -34,7 +32,7 @@ DIRECT_SANDBOX: Final = "wss://ws-direct.sandbox.exchange.coinbase.com"
 _RECONNECT: Final = Reconnect()
 
 
-class Feed:
+class Feed(Face):
     """A subscriber of the feed, for any number of threads, over one socket that one event thread reads.
 
         feed = Feed(msg_handler=show)                       # no socket, no thread yet
@@ -94,11 +92,6 @@ class Feed:
         handler_queue: int | None = None,
         queue_policy: Policy = "block",
     ) -> None:
-        if isinstance(max_message_size, bool) or not isinstance(max_message_size, int) or max_message_size < 1:
-            raise InvalidRequest(f"max_message_size is a positive number of bytes, not {max_message_size!r}")
-        check_seconds("ping_interval", ping_interval)
-        if reconnect is not None and not isinstance(reconnect, Reconnect):
-            raise InvalidRequest(f"reconnect is a Reconnect or None, not {reconnect!r}")
         for name, given in (("on_gap", on_gap), ("snapshots", snapshots)):
             if given is not None and not callable(given):
                 raise InvalidRequest(f"{name} must be callable, not {given!r}")
@@ -108,7 +101,6 @@ class Feed:
             for where in (url, failover)
             if where is not None
         ]
-        self._timeout = socket_timeout
         self._connection: Connection[Feed] = Connection(
             self,
             endpoints[0],
@@ -195,50 +187,8 @@ class Feed:
         """
         return self._local.order_book(product_id, level, stale_after)
 
-    # -- the feed itself
-
-    def tap(self, listener: Callable[[str], object]) -> Callable[[], None]:
-        """Calls `listener(text)` for every text message too, on the event thread and before msg_handler.
-
-        For what keeps or counts messages, see `wsclient.sinks`; it must be quick. Returns a function that ends it.
-        """
-        return self._connection.tap(listener)
-
-    def on_event_thread(self) -> bool:
-        """Whether the caller's is the event thread, on which nothing can be waited for."""
-        return self._connection.on_event_thread()
-
-    def stats(self) -> Stats:
-        """What the feed has done so far, in numbers, and what it waits for now. Quick; for any thread."""
-        return self._connection.stats()
-
-    @property
-    def state(self) -> State:
-        """Idle, connecting, open or stopped, at this moment."""
-        return self._connection.state
-
-    def stop(self) -> None:
-        """Ends the feed for good, from any thread and in any state; returns within socket_timeout."""
-        until = time.monotonic() + self._timeout
-        self._connection.stop()
-        left = 0.0 if self.on_event_thread() else max(0.0, until - time.monotonic())
-        self._local.end(ClientClosed("the feed was stopped"), left)
-
-    close = stop
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a feed holds a connection and credentials, and can't be pickled")
-
-    def __repr__(self) -> str:
-        return f"<Feed {self._connection.endpoint.safe_url} {self.state.value}>"
+    def _stopped(self, seconds: float) -> None:
+        self._local.end(ClientClosed("the feed was stopped"), seconds)
 
 
 def _message(kind: str, channels: Sequence[Channel], product_ids: Sequence[str] | None) -> dict[str, Any]:

@@ -2,25 +2,25 @@
 
 import ssl
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from ..core.backlog import Policy
 from ..core.codec import codec
-from ..core.connect import Endpoint, check_seconds
-from ..core.connection import Connection, State
+from ..core.connect import Endpoint
+from ..core.connection import Connection
+from ..core.face import Face
 from ..core.handler_queue import QueueOptions
 from ..core.handlers import Handlers
+from ..core.pacing import wanted_limits
 from ..core.reconnect import Reconnect
 from ..core.reply import Reply
-from ..core.stats import Stats
-from ..errors import ClientClosed, InvalidRequest, OutcomeUnknown, WouldDeadlock
+from ..errors import ClientClosed, InvalidRequest, OutcomeUnknown
 from .amounts import asset_code
 from .balances import Balances
 from .book import OrderBook
 from .commands import METHODS, Asset, Commands, Requests
 from .dialect import CoinFLEX
-from .limits import RateLimit, checked_limits
+from .limits import RateLimit
 from .local import LocalState
 from .signing import Credentials
 from .tonces import Rule, check_rule
@@ -28,7 +28,7 @@ from .tonces import Rule, check_rule
 _RECONNECT = Reconnect()
 
 
-class WSClient(Commands):
+class WSClient(Face, Commands):
     """A client of one account, for any number of threads, over one socket that one event thread reads.
 
     Nothing happens before the first call, which connects; the first private call also logs in.
@@ -108,18 +108,13 @@ class WSClient(Commands):
         queue_policy: Policy = "block",
         rate_limit: bool | RateLimit = False,
     ) -> None:
-        if isinstance(max_message_size, bool) or not isinstance(max_message_size, int) or max_message_size < 1:
-            raise InvalidRequest(f"max_message_size is a positive number of bytes, not {max_message_size!r}")
-        check_seconds("ping_interval", ping_interval)
-        if reconnect is not None and not isinstance(reconnect, Reconnect):
-            raise InvalidRequest(f"reconnect is a Reconnect or None, not {reconnect!r}")
         check_rule(tonces)
         if resubmit and (tonces != "increasing" or reconnect is None):
             raise InvalidRequest(
                 'resubmit needs tonces="increasing", without which it could place twice, and reconnect'
             )
         queue = None if handler_queue is None else QueueOptions(handler_queue, queue_policy)
-        limits = checked_limits(rate_limit)
+        limits = wanted_limits(RateLimit, rate_limit)
         self.cancel_on_disconnect = cancel_on_disconnect
         self._requests = Requests(cancel_on_disconnect)
         handlers = Handlers(msg_handler, err_handler, open_handler, close_handler, ping_handler, pong_handler)
@@ -170,11 +165,6 @@ class WSClient(Commands):
         timeout: seconds; without it as long as it takes. A dead connection is found by its pings, so that an
             outcome always comes
         """
-        if self._connection.on_event_thread():
-            raise WouldDeadlock(
-                f"call({method!r}) waits for a reply that only this thread, the event thread, can read: "
-                f"use client.{method}(…).add_done_callback(), or call from another thread"
-            )
         if method not in METHODS:
             raise InvalidRequest(f"no such method: {method!r}; send() takes any message")
         request, stale_after = getattr(self._requests, method)(**fields)
@@ -217,45 +207,5 @@ class WSClient(Commands):
         """
         return self._local.balances()
 
-    def tap(self, listener: Callable[[str], object]) -> Callable[[], None]:
-        """Calls `listener(text)` for every text message too, on the event thread and before msg_handler.
-
-        For what keeps or counts messages, see `wsclient.sinks`; it must be quick. Returns a function that ends it.
-        """
-        return self._connection.tap(listener)
-
-    def stats(self) -> Stats:
-        """What the client has done so far, in numbers, and what it waits for now. Quick; for any thread."""
-        return self._connection.stats()
-
-    @property
-    def state(self) -> State:
-        """Idle, connecting, open or stopped, at this moment."""
-        return self._connection.state
-
-    def stop(self) -> None:
-        """Ends the client for good: sends a Close frame, waits for the peer's, ends what is pending.
-
-        From any thread, in any state, as often as you like; returns within socket_timeout. Replies that arrive
-        before the peer's Close still count; a call without one ends in `OutcomeUnknown`. The event thread has
-        ended afterwards, unless it is the caller: then it ends once the handler returns. msg_handler isn't called
-        for what arrives after `stop()`.
-        """
-        self._connection.stop()
+    def _stopped(self, seconds: float) -> None:
         self._local.end(ClientClosed("the client was stopped"))
-
-    close = stop
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a client holds a connection and credentials, and can't be pickled")
-
-    def __repr__(self) -> str:
-        return f"<WSClient {self._connection.endpoint.safe_url} {self.state.value}>"

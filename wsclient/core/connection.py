@@ -22,7 +22,7 @@ from ..errors import (
 )
 from .calls import completer
 from .codec import Codec
-from .connect import Endpoint
+from .connect import Endpoint, check_seconds
 from .deferred import Deferred
 from .dialect import Dialect, Message, Outcome, title
 from .following import Following
@@ -80,6 +80,11 @@ class Connection(Generic[C]):
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
+        check_seconds("ping_interval", ping_interval)
+        if isinstance(max_message_size, bool) or not isinstance(max_message_size, int) or max_message_size < 1:
+            raise InvalidRequest(f"max_message_size is a positive number of bytes, not {max_message_size!r}")
+        if reconnect is not None and not isinstance(reconnect, Reconnect):
+            raise InvalidRequest(f"reconnect is a Reconnect or None, not {reconnect!r}")
         self.endpoint = endpoint
         self._dialect = dialect
         self._codec = codec
@@ -217,7 +222,15 @@ class Connection(Generic[C]):
         return reply
 
     def call(self, request: Message, timeout: float | None, *, stale_after: float | None = None) -> Any:
-        """Sends a request and waits for its outcome, `timeout` seconds or as long as it takes."""
+        """Sends a request and waits for its outcome, `timeout` seconds or as long as it takes.
+
+        Raises `WouldDeadlock` on the event thread, before anything is sent.
+        """
+        if self.on_event_thread():
+            raise WouldDeadlock(
+                f"call() of {title(request)} waits for a reply that only this thread, the event thread, can read: "
+                "submit it and use add_done_callback(), or call from another thread"
+            )
         until = None if timeout is None else self._clock() + timeout
         reply = self.submit(request, until, stale_after=stale_after)
         try:

@@ -12,8 +12,8 @@ What gets no reply, a Pong for instance, has to be given a time by which it coun
 import heapq
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import InvalidRequest
 
@@ -39,6 +39,43 @@ class Limit:
             raise InvalidRequest(f"a limit's count is a positive int, not {self.count!r}")
         if isinstance(self.seconds, bool) or not isinstance(self.seconds, int | float) or not self.seconds > 0:
             raise InvalidRequest(f"a limit's seconds are a positive number, not {self.seconds!r}")
+
+
+class Limits(Protocol):
+    """A venue's limits: a dataclass whose fields are a `Limit` each, but for `wait`.
+
+    wait: seconds that a call waits for its turn; None for as long as it takes
+    """
+
+    @property
+    def wait(self) -> float | None: ...
+
+    @property
+    def limits(self) -> dict[str, Limit]:
+        """By the names that the dialect's `costs` uses."""
+
+
+L = TypeVar("L", bound=Limits)
+
+
+def check_limits(limits: Any) -> None:
+    """Checks the fields of a venue's limits. Raises `InvalidRequest`."""
+    for field in fields(limits):
+        value = getattr(limits, field.name)
+        if field.name != "wait" and not isinstance(value, Limit):
+            raise InvalidRequest(f"{field.name} must be a Limit, not {value!r}")
+    wait = limits.wait
+    if wait is not None and (isinstance(wait, bool) or not isinstance(wait, int | float) or not wait >= 0):
+        raise InvalidRequest(f"wait is a number of seconds or None, not {wait!r}")
+
+
+def wanted_limits(kind: type[L], wanted: bool | L) -> L | None:
+    """What `rate_limit=` stands for; None for no limit. Raises `InvalidRequest`."""
+    if isinstance(wanted, kind):
+        return wanted
+    if isinstance(wanted, bool):
+        return kind() if wanted else None
+    raise InvalidRequest(f"rate_limit is True, False or a RateLimit, not {wanted!r}")
 
 
 class Permit:
