@@ -2,18 +2,22 @@
 
 import os
 import random
+import threading
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 
 import pytest
 
 from tests.integration.binance_market import MARKETS, managers, trade, trading
 from tests.peers import PATIENCE
-from wsclient.binance import BinanceSocketManager, Renewal
+from wsclient import Reconnect
+from wsclient.binance import BinanceSocketManager, Client, OrderBook, Renewal
 from wsclient.binance.socket import PlainSocket
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.binance_limits import BinanceSettings
 from wsclient.sandbox.ledger import Ledger
 from wsclient.sandbox.noticefaults import Break
+from wsclient.sandbox.wirefaults import Storm
 
 Make = Callable[..., BinanceSocketManager]
 
@@ -158,6 +162,55 @@ def test_trades_missed_without_warning_are_fetched(exchange: Sandbox, make: Make
         ids.read_to(exchange)
         ids.check()
     assert bm.missed == 0
+
+
+def test_in_a_storm_no_trade_is_lost_and_books_stay_exact(no_socket_left: None) -> None:
+    """Every connection is cut at a random byte, or goes silent; connecting, subscribing and snapshots included."""
+    settings = BinanceSettings(connections=None, request_weight=None)
+    with Sandbox(traders=0, binance=settings) as exchange:
+        client = Client(url=exchange.binance_api_url, socket_timeout=1.0, err_handler=lambda client, error: None)
+        bm = BinanceSocketManager(
+            client,
+            reconnect=Reconnect(tries=1000, base=0.01, cap=0.05),
+            renewal=Renewal(after=1.0, overlap=0.1),
+            socket_timeout=1.0,
+            ping_interval=1.0,
+            max_queue_size=100_000,
+        )
+        with client, bm, bm.multiplex_socket(TRADES) as socket:
+            ids = Ids(socket)
+            books = [bm.order_book(symbol).wait(PATIENCE) for symbol in MARKETS]
+            one_trade_each(exchange)
+            ids.read_to(exchange)
+            storm = Storm(seed=3, reach=30_000)
+            exchange.faults.add(storm)
+            exchange.binance.end_day()
+            with trading(exchange):
+                cut = len(exchange.ledger.connections) + 3 * ROUNDS
+                exchange.ledger.wait_for(lambda ledger: len(ledger.connections) >= cut, 60)
+            exchange.faults.clear()
+            one_trade_each(exchange)
+            ids.read_to(exchange)
+            ids.check()
+            assert bm.missed == 0
+            for book in books:
+                truth = exchange.binance.depth(book.symbol)
+                wait_for_update(book, truth["lastUpdateId"])
+                for side, levels in (("bids", book.depth().bids), ("asks", book.depth().asks)):
+                    assert [(level.price, level.quantity) for level in levels] == [
+                        (Decimal(price), Decimal(quantity)) for price, quantity in truth[side]
+                    ]
+
+
+def wait_for_update(book: OrderBook, number: int) -> None:
+    """Until a book in whose market nothing happens any more is whole, and has come so far."""
+    changed = threading.Event()
+    remove = book.on_change(lambda book: changed.set())
+    while book.wait(PATIENCE).update_id < number:
+        assert changed.wait(PATIENCE)
+        changed.clear()
+    remove()
+    assert book.update_id == number
 
 
 def wait_for_closures(exchange: Sandbox, count: int) -> None:

@@ -210,6 +210,7 @@ def test_what_cant_be_meant_is_refused(make: Make) -> None:
         lambda: BinanceSocketManager(overflow="forget"),  # type: ignore[arg-type]
         lambda: BinanceSocketManager(max_queue_size=0),
         lambda: BinanceSocketManager(user_timeout=-1),
+        lambda: BinanceSocketManager(ping_interval=0.5),
         lambda: BinanceSocketManager("key"),  # type: ignore[arg-type]
     ):
         with pytest.raises(InvalidRequest):

@@ -159,7 +159,7 @@ class Lane:
         self._carry(carrier)
         carrier.whole()
         self._lost = None
-        self._worker.do(lambda: self._catch_up(carrier), _QUIET)
+        self._worker.do(self._catch_up, _QUIET)
         self._renew_in_time(carrier)
 
     def _opened(self) -> Carrier:
@@ -216,18 +216,19 @@ class Lane:
                 self._backoff.reset()
             self._carrier, self._next = self._next, None
             if self._carrier is not None:
-                following = self._carrier
-                self._take_over(following)
-                self._worker.do(lambda: self._catch_up(following), _QUIET)
+                self._take_over(self._carrier)
+                self._worker.do(self._catch_up, _QUIET)
                 return
             for stream in self.streams.copy().values():
                 stream.lose()
             self._lost = error
             self._missed(error)
 
-    def _catch_up(self, carrier: Carrier) -> None:
-        if carrier is self._carrier:
-            for stream in list(carrier.carried.values()):
+    def _catch_up(self) -> None:
+        if self._next is not None:
+            self._worker.do(self._catch_up, _QUIET)  # when one connection alone counts
+        elif self._carrier is not None:
+            for stream in list(self._carrier.carried.values()):
                 stream.catch_up()
 
     # -- replacements

@@ -58,7 +58,7 @@ class BinanceSocketManager(MarketSockets):
         without it they are asked for over the client's request API
     socket_timeout: seconds for each step: TCP, TLS, handshake, an answer, a write, a Pong
     json_loads: decodes messages; orjson's where that is installed, unless given
-    insecure_ssl, proxy, ssl_context, max_message_size: as `wsclient.WSClient` has them
+    insecure_ssl, proxy, ssl_context, ping_interval, max_message_size: as `wsclient.WSClient` has them
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class BinanceSocketManager(MarketSockets):
         insecure_ssl: bool = False,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        ping_interval: float = 45.0,
         max_message_size: int = 16 * 1024 * 1024,
         json_loads: Callable[[str], Any] | None = None,
     ) -> None:
@@ -84,9 +85,15 @@ class BinanceSocketManager(MarketSockets):
         if not isinstance(reconnect, Reconnect):
             raise InvalidRequest(f"reconnect must be a Reconnect, not {reconnect!r}")
         check_seconds("user_timeout", user_timeout)
+        check_seconds("ping_interval", ping_interval)
+        if ping_interval < 1:
+            raise InvalidRequest(
+                "ping_interval is at least 1 s: Pings count as messages, of which few are allowed"
+            )
         where = url if url is not None else client.stream_url if client is not None else STREAM_URL
         line = Line(
             Endpoint(where.rstrip("/") + "/stream", socket_timeout, insecure_ssl, ssl_context, proxy),
+            ping_interval=ping_interval,
             max_message_size=max_message_size,
         )
         self._url = where

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..errors import WSClientError
+from ..errors import TooFast, TransportError, WSClientError
 from .client import Client
 from .stream import Stream
 from .worker import Worker
@@ -22,6 +22,7 @@ _MOST: Final = 1000
 _BUDGET: Final = 100
 """Requests in a minute. Each weighs 25 of the 6000 that an address has; the others are for the user's own."""
 _MINUTE: Final = 60.0
+_TRIES: Final = 5
 
 
 class MissedTrades:
@@ -70,13 +71,23 @@ class MissedTrades:
             logger.warning("%s: too many streams miss trades for all to be fetched", name)
             return []
         self._asked.append(now)
-        symbol = name.partition("@")[0].upper()
         try:
-            trades = self._client().call("trades.recent", self._timeout, symbol=symbol, limit=_MOST)
+            trades = self._ask(name.partition("@")[0].upper(), _TRIES)
         except (WSClientError, TimeoutError) as error:
             logger.warning("%s: the trades that were missed can't be had: %s", name, error)
             return []
         return [trade for trade in trades if isinstance(trade, dict) and type(trade.get("id")) is int]
+
+    def _ask(self, symbol: str, tries: int) -> Any:
+        """The last trades. Whatever has cut a stream's connection may do so with this one, too."""
+        try:
+            return self._client().call("trades.recent", self._timeout, symbol=symbol, limit=_MOST)
+        except TooFast:
+            raise
+        except (TransportError, TimeoutError):
+            if tries == 1:
+                raise
+        return self._ask(symbol, tries - 1)
 
 
 def _text(name: str, trade: dict[str, Any]) -> str:
