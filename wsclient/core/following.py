@@ -28,19 +28,23 @@ class Following:
         self._submit = submit
         self._lock = threading.Lock()  # guards what follows
         self._asked: dict[Hashable, Future[None]] = {}  # done when the request of a listener has its outcome
+        self._latest: dict[Hashable, Watch] = {}  # of the listeners that follow, or wait for an end to do so
 
     # -- watches of the user's own
 
     def on_answer(self, request: Message, stale_after: float | None) -> Callable[[Message], None]:
         """What a good answer to a request to watch, or no longer, is told to."""
         begins, ends, leaves = self._dialect.watching(request)
-        if leaves is not None:
-            ends = [*ends, *(watch.key for watch in self._watches.kept() if leaves(watch.key))]
-        self._watches.refuse_if_followed(ends)
+
+        def all_ends() -> list[Hashable]:
+            left = () if leaves is None else (watch.key for watch in self._watches.kept() if leaves(watch.key))
+            return [*ends, *left]
+
+        self._watches.refuse_if_followed(all_ends())
 
         def on_answer(message: Message) -> None:
-            if ends:
-                self._watches.ended(ends)
+            for key in self._watches.ended(all_ends()):
+                self._life.renew(key)  # a listener was quicker, and its watch has ended with the user's
             if begins:
                 self._watches.began([Watch(key, stale_after) for key in begins], message)
 
@@ -52,11 +56,12 @@ class Following:
         """See `Connection.follow`."""
         watch = Watch(key, stale_after, listener, fed)
         with self._lock:
+            self._latest[key] = watch
             earlier = self._asked.get(key)
         if earlier is None or self._watches.asked(key):
             self._follow(watch)
         else:  # another listener has given up before its answer, which will end what it has begun
-            earlier.add_done_callback(lambda _: self._follow_later(watch))
+            earlier.add_done_callback(lambda _: self._go_on(watch, self._follow))
 
     def _follow(self, watch: Watch) -> None:
         key = watch.key
@@ -75,10 +80,15 @@ class Following:
         if ending is None or ending.done():
             self._begin(watch)
         else:  # what is still told of the old watch must not be taken for the new one's
-            ending.add_done_callback(lambda _: self._begin_later(watch))
+            ending.add_done_callback(lambda _: self._go_on(watch, self._begin))
 
     def unfollow(self, key: Hashable, listener: Listener) -> None:
         """See `Connection.unfollow`."""
+        with self._lock:
+            latest = self._latest.get(key)
+            if latest is not None and latest.listener is listener:
+                latest.given_up = True  # it may still wait to be begun
+                del self._latest[key]
         if self._watches.release(key, listener) and self._life.open_session is not None:
             self._end(key)
 
@@ -92,6 +102,9 @@ class Following:
     def _begin(self, watch: Watch) -> None:
         [(request, _)] = self._dialect.subscriptions([watch.key])
         self._watches.ask(watch)
+        if watch.given_up and watch.listener is not None:  # while that was decided
+            self._watches.release(watch.key, watch.listener)
+            return
         asked: Future[None] = Future()
         with self._lock:
             self._asked[watch.key] = asked
@@ -102,15 +115,12 @@ class Following:
             raise
         reply.add_done_callback(lambda _: self._answered(watch, asked, reply.exception()))
 
-    def _follow_later(self, watch: Watch) -> None:
+    def _go_on(self, watch: Watch, step: Callable[[Watch], None]) -> None:
+        """What it waited for is over."""
+        if watch.given_up:
+            return
         try:
-            self._follow(watch)
-        except WSClientError:
-            pass  # the listener was told
-
-    def _begin_later(self, watch: Watch) -> None:
-        try:
-            self._begin(watch)
+            step(watch)
         except WSClientError:
             pass  # the listener was told
 

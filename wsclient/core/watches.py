@@ -53,6 +53,7 @@ class Watch:
     listener: Listener | None = None
     fed: bool = False
     shared: bool = False
+    given_up: bool = False  # its listener follows no longer, and it isn't to be begun
     sent: bool = False  # a listener's request may have left
     heard: float = 0.0  # when the last message of it came; the event thread's
     renewing: bool = False  # it was stale and is asked for again; the event thread's
@@ -122,12 +123,18 @@ class Watches:
             if watch.listener is not None:
                 watch.listener.answered(message)
 
-    def ended(self, keys: Iterable[Key]) -> None:
-        """A request to watch no longer was answered."""
+    def ended(self, keys: Iterable[Key]) -> list[Key]:
+        """A request to watch no longer was answered; what a listener lives on by now is kept, and given back."""
+        followed = []
         with self._lock:
             for key in keys:
-                self._kept.pop(key, None)
+                known = self._kept.get(key)
+                if known is not None and known.listener is not None:
+                    followed.append(key)
+                else:
+                    self._kept.pop(key, None)
             self._look()
+        return followed
 
     def refused(self, keys: Iterable[Key], error: WSClientError) -> None:
         """These can't be restored."""
