@@ -100,6 +100,21 @@ def test_a_closed_book_ends_what_it_has_subscribed_to(exchange: Sandbox) -> None
         assert again.wait(PATIENCE)
 
 
+def test_books_may_be_closed_and_asked_for_again_in_haste(exchange: Sandbox) -> None:
+    with feed(exchange) as ours:
+        closed = []
+        for _ in range(20):
+            for book in (ours.order_book(PRODUCT), ours.order_book(PRODUCT, 3)):
+                book.close()
+                closed.append(book)
+        books = [ours.order_book(PRODUCT), ours.order_book(PRODUCT, 3)]
+        for book in closed:
+            book.close()  # once more, which is no business of the new ones
+        for again in books:
+            assert again.wait(PATIENCE)
+        assert channels(ours.subscribe(["status"])) == {"heartbeat", "level2", "full", "status"}
+
+
 def test_a_book_and_the_user_share_their_channels(exchange: Sandbox) -> None:
     with feed(exchange) as ours:
         ours.subscribe(["heartbeat", "level2"], [PRODUCT]).result(PATIENCE)

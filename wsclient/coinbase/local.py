@@ -4,22 +4,21 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from ..core.connection import Connection
 from ..errors import CommandError, InvalidRequest, ProtocolError, WSClientError
 from ..live import Message
 from .books import FullBook, LevelBook
 from .channels import COUNTED, Key, shown
-from .products import Product
+from .followed import Wish
+from .products import CHANNEL_OF, Product
 from .sequences import Gap, Sequence
 from .snapshots import Snapshots, Source
 
 logger = logging.getLogger("wsclient")
 
 Level = Literal[2, 3]
-CHANNEL_OF: Final[dict[int, str]] = {2: "level2", 3: "full"}
-
 _BASE, _CAP = 0.25, 10.0  # seconds between tries to get a snapshot
 
 
@@ -63,60 +62,57 @@ class LocalState:
                 "where this exchange's snapshots are isn't known: give the feed its rest_url, or snapshots"
             )
         self._connection.stream(self)
+        beats = None
         with self._lock:
             product = self._product(product_id)
             book = product.book2 if level == 2 else product.book3
             if book is None:
                 book = self._new_book(product, level)
-        if book.claim():
-            self._follow(product, level, book, stale_after)
+            if not book.claim():
+                return book
+            if not product.heartbeats.wanted:
+                product.heartbeats.wanted = True
+                beats = Wish(product.heartbeats)
+                product.beats.plan(beats)
+            wish = Wish(book, stale_after)
+            product.followed[level].plan(wish)
+        try:
+            product.beats.settle(beats)
+        finally:  # what was planned is done also where the heartbeats can't be had: it ends alike
+            product.followed[level].settle(wish)
         return book
 
     def _new_book(self, product: Product, level: Level) -> LevelBook | FullBook:
+        book: LevelBook | FullBook
         options: dict[str, Any] = {
             "on_event_thread": self._connection.on_event_thread,
             "raised": self._connection.listener_raised,
-            "close": lambda: self._closed(product, level),
+            "close": lambda: self._closed(product, level, book),
         }
         key = Key(CHANNEL_OF[level], product.id)
         if level == 2:
-            product.book2 = LevelBook(product.id, renew=lambda: self._connection.renew(key), **options)
-            return product.book2
-        product.book3 = FullBook(product.id, fetch=lambda: self._fetch(product), **options)
-        return product.book3
+            book = product.book2 = LevelBook(product.id, renew=lambda: self._connection.renew(key), **options)
+        else:
+            book = product.book3 = FullBook(product.id, fetch=lambda: self._fetch(product), **options)
+        return book
 
-    def _follow(
-        self, product: Product, level: Level, book: LevelBook | FullBook, stale_after: float | None
-    ) -> None:
-        beats = product.heartbeats
-        if beats.begin():
-            self._connection.unfollow(beats.key, beats)  # what is left of a failure
-            try:
-                self._connection.follow(beats.key, beats, fed=True)
-            except WSClientError as error:
-                beats.failed(error)
-                book.failed(error)
-                raise
-        if book.failure is None:
-            key = Key(CHANNEL_OF[level], product.id)
-            self._connection.unfollow(key, book)
-            self._connection.follow(key, book, stale_after, fed=True)
-
-    def _closed(self, product: Product, level: Level) -> None:
+    def _closed(self, product: Product, level: Level, book: LevelBook | FullBook) -> None:
         """Ends a book's subscription, and the heartbeat's if that was the last one's."""
-        book: LevelBook | FullBook | None
         with self._lock:
+            if book not in product.books:
+                return  # it was closed before
             if level == 2:
-                book, product.book2 = product.book2, None
+                product.book2 = None
             else:
-                book, product.book3 = product.book3, None
-            last = product.book2 is None and product.book3 is None
-        if book is not None:
-            self._connection.unfollow(Key(CHANNEL_OF[level], product.id), book)
-        if level == 3 and self._snapshots is not None:
+                product.book3 = None
+            product.followed[level].plan(None)
+            if not product.books:
+                product.heartbeats.wanted = False
+                product.beats.plan(None)
+        product.followed[level].settle()
+        product.beats.settle()
+        if level == 3 and self._snapshots is not None and product.book3 is None:
             self._snapshots.forget(product.id)
-        if last and product.heartbeats.end():
-            self._connection.unfollow(product.heartbeats.key, product.heartbeats)
 
     def end(self, error: WSClientError, timeout: float) -> None:
         """The feed was stopped: who waits is told. timeout: seconds for a snapshot that is being fetched."""
@@ -129,7 +125,7 @@ class LocalState:
     def _product(self, product_id: str) -> Product:
         product = self._products.get(product_id)
         if product is None:
-            product = self._products[product_id] = Product(product_id)
+            product = self._products[product_id] = Product(product_id, self._connection)
         return product
 
     # -- the event thread
@@ -172,6 +168,7 @@ class LocalState:
         """The connection ended: nothing is due before it is subscribed to again."""
         for product in list(self._products.values()):
             product.counts = False
+            product.tries = 0
 
     def _out_of_order(self, product: Product, message: Message, number: int) -> None:
         gap = product.sequence.take(number)

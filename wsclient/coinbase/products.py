@@ -1,43 +1,33 @@
 """What belongs to one product: its sequence, its books, and the heartbeats that guard them."""
 
-import threading
 from collections.abc import Callable
+from typing import Any, Final
 
+from ..core.connection import Connection
 from ..errors import WSClientError
 from ..live import Message
 from .books import FullBook, LevelBook
 from .channels import Key
+from .followed import Followed
 from .sequences import Gap, Sequence
+
+CHANNEL_OF: Final[dict[int, str]] = {2: "level2", 3: "full"}
+"""What a book of this level is told on."""
 
 
 class Heartbeats:
-    """The watch of one product's heartbeats, for the books that live on them. The feed's state has its notices.
+    """The listener to one product's heartbeats, for the books that live on them. The feed's state has its notices.
 
     failed: told why there are none
     """
 
     def __init__(self, product_id: str, failed: Callable[[WSClientError], object]) -> None:
-        self.key = Key("heartbeat", product_id)
+        self._product_id = product_id
         self._failed = failed
-        self._lock = threading.Lock()  # guards what follows
-        self._begun = False
-
-    def begin(self) -> bool:
-        """Whether the caller is the one to subscribe to them."""
-        with self._lock:
-            begun, self._begun = self._begun, True
-            return not begun
-
-    def end(self) -> bool:
-        """Whether the caller is the one to unsubscribe."""
-        with self._lock:
-            begun, self._begun = self._begun, False
-            return begun
+        self.wanted = False  # guarded by the state's lock
 
     def __repr__(self) -> str:
-        return f"<a book of {self.key.product}>"
-
-    # -- for the watch
+        return f"<a book of {self._product_id}>"
 
     def asked(self) -> None:
         pass
@@ -53,7 +43,7 @@ class Heartbeats:
 
     def failed(self, error: WSClientError) -> None:
         """They can't be had: without them the books can't be trusted."""
-        self.end()
+        self.wanted = False
         self._failed(error)
 
     def given_up(self, error: WSClientError) -> None:
@@ -68,10 +58,15 @@ class Product:
     tries: to get one, in a row
     """
 
-    __slots__ = ("book2", "book3", "counts", "heartbeats", "id", "last_own", "sequence", "ticket", "tries")
+    __slots__ = (
+        "beats", "book2", "book3", "counts", "followed", "heartbeats", "id", "last_own", "sequence", "ticket",
+        "tries",
+    )  # fmt: skip
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: str, connection: Connection[Any]) -> None:
         self.id = id
+        self.beats = Followed(connection, Key("heartbeat", id))
+        self.followed = {level: Followed(connection, Key(channel, id)) for level, channel in CHANNEL_OF.items()}
         self.counts = False
         self.sequence = Sequence(id)
         self.heartbeats = Heartbeats(id, self._fail_books)
