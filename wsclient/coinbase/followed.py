@@ -34,6 +34,12 @@ class Followed:
         with self._lock:
             self._wanted = wish
 
+    def withdraw(self, wish: Wish) -> None:
+        """Wants this no longer, if it is what is wanted. Quick."""
+        with self._lock:
+            if self._wanted is wish:
+                self._wanted = None
+
     def settle(self, mine: Wish | None = None) -> None:
         """Makes it so, unless somebody is at it, who does then. Raises what went wrong with this wish."""
         with self._lock:

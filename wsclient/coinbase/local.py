@@ -78,7 +78,9 @@ class LocalState:
             product.followed[level].plan(wish)
         try:
             product.beats.settle(beats)
-        finally:  # what was planned is done also where the heartbeats can't be had: it ends alike
+        finally:
+            if book.failure is not None:  # it can't live without them
+                product.followed[level].withdraw(wish)
             product.followed[level].settle(wish)
         return book
 
