@@ -207,7 +207,7 @@ class Lane:
         if carrier is self._next:
             self._next = None
             for stream in self.streams.copy().values():
-                stream.separate()
+                stream.separate(carrier, self._carrier)
             if self._carrier is not None:
                 self._carry(self._carrier)  # what has begun on the other one
                 self._renew_after(self._carrier, self._renewal.overlap)

@@ -106,9 +106,12 @@ class Stream:
             self._coming = []
             self._look()
 
-    def separate(self) -> None:
-        """The second connection has failed."""
+    def separate(self, second: object, first: object) -> None:
+        """The second connection has ended; if its events have counted already, those of the first do again."""
         with self._lock:
+            if self._source is second:
+                self._source = first
+                self._joining = self._last is not None
             self._next = None
             self._coming = []
             self._look()
@@ -168,12 +171,11 @@ class Stream:
         known: whether that is all that is to be known of what was missed before this; else the next event tells
         """
         self.missed += missed
-        if not known:
-            with self._lock:
-                self._joining = True
         for text in self._new_of(texts):
             self._tell(text)
-        self._drain()
+        with self._lock:
+            self._joining = True  # what comes next may be older than what was fetched
+        self._drain(excused=known)
 
     def _take_with_care(self, source: object, text: str) -> None:
         with self._lock:
@@ -231,8 +233,11 @@ class Stream:
             return text == first
         return here >= there
 
-    def _drain(self) -> None:
-        """Tells what is held but for what was told, until nothing is; what comes meanwhile is held behind it."""
+    def _drain(self, excused: bool = False) -> None:
+        """Tells what is held but for what was told, until nothing is; what comes meanwhile is held behind it.
+
+        excused: what is missing before the first of it can't be had
+        """
         while True:
             with self._lock:
                 held, self._held = self._held, []
@@ -240,17 +245,31 @@ class Stream:
                     self._holding = False
                     self._look()
                     return
+                self._joining = False
             fresh = list(self._new_of(held))
+            whole = self._before_a_gap(fresh, excused)
+            for text in fresh[:whole]:
+                self._tell(text)
             with self._lock:
-                skips = bool(fresh and self._joining and self._fill is not None and self._skips(fresh[0]))
-                self._joining = self._joining and not fresh
-                if skips:
-                    self._held[:0] = fresh
-            if skips and self._fill is not None:
+                self._held[:0] = fresh[whole:]
+                if not fresh:
+                    self._joining = True
+            if whole < len(fresh) and self._fill is not None:
                 self._fill(self)
                 return
-            for text in fresh:
-                self._tell(text)
+            excused = excused and not fresh
+
+    def _before_a_gap(self, texts: list[str], excused: bool) -> int:
+        """How many of these follow one another without a trade missing."""
+        if self._fill is None:
+            return len(texts)
+        last = self.last
+        for number, text in enumerate(texts):
+            place = self._place(text)
+            if last is not None and place is not None and place[0] > last[0] + 1 and (number or not excused):
+                return number
+            last = place or last
+        return len(texts)
 
     def _new_of(self, texts: list[str]) -> Iterator[str]:
         """Those that come after what was told last, or after one another."""

@@ -160,7 +160,7 @@ def test_a_second_connection_that_fails_leaves_the_first_as_it_was() -> None:
     made.take(A, trade(1))
     made.overlap(B)
     made.take(B, trade(2))
-    made.separate()
+    made.separate(B, A)
     made.switch(B)  # too late
     made.take(A, trade(2))
     assert kept.ids == [1, 2]
@@ -302,3 +302,50 @@ def test_what_couldnt_be_known_then_is_asked_for_when_the_next_trade_shows_it() 
     assert asked == [made, made]
     made.filled([trade(2)])
     assert kept.ids == [1, 2, 3]
+
+
+def test_a_trade_that_was_fetched_before_its_stream_told_it_is_told_once() -> None:
+    made, kept = stream(fill=lambda stream: None)
+    made.take(A, trade(1))
+    made.lose()
+    made.begin(B)
+    made.catch_up()
+    made.filled([trade(2), trade(3)])
+    for number in (2, 3, 4):
+        made.take(B, trade(number))
+    assert kept.ids == [1, 2, 3, 4]
+
+
+def test_another_loss_while_trades_are_fetched_is_seen_among_what_is_held() -> None:
+    asked: list[Stream] = []
+    made, kept = stream(fill=asked.append)
+    made.take(A, trade(1))
+    made.lose()
+    made.begin(B)
+    made.take(B, trade(3))
+    made.lose()
+    made.begin(C)
+    made.take(C, trade(6))
+    made.filled([trade(2)])
+    assert kept.ids == [1, 2, 3]
+    assert asked == [made, made]
+    made.filled([trade(4)], missed=1)
+    made.take(C, trade(7))
+    assert kept.ids == [1, 2, 3, 4, 6, 7]
+    assert made.missed == 1
+
+
+def test_a_second_connection_that_ends_after_it_has_taken_over_gives_the_stream_back() -> None:
+    asked: list[Stream] = []
+    made, kept = stream(fill=asked.append)
+    made.take(A, trade(1))
+    made.overlap(B)
+    made.take(B, trade(2))
+    made.take(A, trade(2))
+    made.take(A, trade(3))  # of no account any more
+    made.separate(B, A)
+    made.take(A, trade(4))
+    made.filled([trade(3)])
+    made.take(A, trade(5))
+    assert kept.ids == [1, 2, 3, 4, 5]
+    assert asked == [made]
