@@ -5,9 +5,11 @@ import json
 
 import pytest
 
-from benchmarks import rows, server, texts
+from benchmarks import row as rows
+from benchmarks import server, texts
 from benchmarks.report import Outcome, as_text, missing
-from benchmarks.rows import CLIENTS, ROWS, Row
+from benchmarks.row import CLIENTS, Row
+from benchmarks.rows import ROWS
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
