@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.unit.binance.test_streams import Kept, trade
+from tests.unit.binance.test_stream import Kept, trade
 from wsclient.binance.stream import Stream
 
 
