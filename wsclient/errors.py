@@ -22,7 +22,7 @@ original client, which raised just that, keeps working. No error carries a secre
 user, password and query.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
 
 
@@ -56,10 +56,12 @@ class OutcomeUnknown(TransportError):
     """The call left, or a part of it did, and the connection ended before its reply.
 
     Whether the exchange executed it can't be told from here: ask before repeating an order, see `settle`.
-    `request` is the message as it left, where that is known.
+    request: the message as it left, where that is known
+    account: who sent it, likewise: a user's number or a public key
     """
 
     request: Mapping[str, Any] | None = None
+    account: Hashable = None
 
 
 class StaleFeed(TransportError):
@@ -179,7 +181,7 @@ def same_again(error: E) -> E:
     again = type(error)(*_arguments(error))
     again.__cause__ = error.__cause__
     if isinstance(error, OutcomeUnknown):
-        again.request = error.request  # type: ignore[attr-defined]
+        again.request, again.account = error.request, error.account  # type: ignore[attr-defined]
     return again
 
 

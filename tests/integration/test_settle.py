@@ -1,5 +1,6 @@
 """Orders whose outcome is unknown: what settling finds out, and that nothing is ever placed twice."""
 
+import pickle
 import queue
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeClient
+from tests.peers import Peer, PeerServer
 from wsclient import (
     CommandError,
     InsufficientFunds,
@@ -27,6 +29,7 @@ from wsclient.sandbox.faults import Delay, Drop, Gate, Mute
 
 AT_ONCE = Reconnect(base=0)
 XBT_USDT: dict[str, Any] = {"base": "XBT", "counter": "USDT"}
+CODES = {"base": 63488, "counter": 65283}
 LOW = 1_000_000
 
 
@@ -58,6 +61,11 @@ def cut_off(client: WSClient, exchange: Sandbox, when: Any = "before", **fields:
 
 def orders(exchange: Sandbox, number: int = 0) -> int:
     return exchange.run(lambda engine: len(engine.orders(exchange.users[number].id)))
+
+
+def placed(exchange: Sandbox) -> int:
+    """How many orders were ever placed."""
+    return sum(event.code == 0 for event in exchange.ledger.executed("PlaceOrder"))
 
 
 def quiet(make_client: MakeClient, exchange: Sandbox, **options: Any) -> WSClient:
@@ -253,6 +261,106 @@ def test_an_order_goes_out_again_only_with_tonces_that_the_exchange_knows() -> N
     tonces.seen(Again(tonces.next()))
 
 
+def test_a_new_client_that_cancels_all_orders_settles_nothing_of_an_older_one(
+    make_client: MakeClient, exchange: Sandbox
+) -> None:
+    unknown = cut_off(quiet(make_client, exchange), exchange, "executed").exception()
+    assert isinstance(unknown, OutcomeUnknown)
+    again = quiet(make_client, exchange)
+    again.call("CancelAllOrders")
+    with pytest.raises(OutcomeUnknown, match="CancelAllOrders"):
+        again.settle(unknown, timeout=5)
+    assert placed(exchange) == 1
+
+
+def test_an_order_is_settled_by_a_new_client_of_the_same_account(
+    make_client: MakeClient, exchange: Sandbox
+) -> None:
+    unknown = cut_off(quiet(make_client, exchange), exchange, "executed").exception()
+    assert isinstance(unknown, OutcomeUnknown)
+    travelled = pickle.loads(pickle.dumps(unknown))
+    assert travelled.request == unknown.request
+    assert quiet(make_client, exchange).settle(travelled, timeout=5)["tonce"] == unknown.request["tonce"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("resubmit", [True, False])
+def test_nothing_is_settled_on_another_account(make_client: MakeClient, exchange: Sandbox, resubmit: bool) -> None:
+    client = quiet(make_client, exchange, resubmit=resubmit)
+    other = exchange.users[1]
+    client.set_auth_data(other.id, other.cookie, other.passphrase)  # counts from the next login
+    exchange.faults.add(Drop(method="PlaceOrder", when="before"))
+    reply = bid(client)
+    with pytest.raises(OutcomeUnknown, match="another account" if resubmit else "connection ended"):
+        reply.result(5)
+    with pytest.raises(OutcomeUnknown, match="another account"):
+        client.settle(reply, timeout=5)
+    assert placed(exchange) == 0
+
+
+def test_an_order_that_was_under_way_while_it_was_settled_is_found_open(
+    make_client: MakeClient, exchange: Sandbox
+) -> None:
+    """It arrives between the question and the second placing, which is refused for that reason."""
+    client = quiet(make_client, exchange)
+    reply = cut_off(client, exchange)
+    gate = Gate()
+    exchange.faults.add(Delay(method="GetOrders", gate=gate))
+    elsewhere = quiet(make_client, exchange)
+    with ThreadPoolExecutor(1) as pool:
+        settling = pool.submit(client.settle, reply, 10)
+        exchange.ledger.wait_for(lambda ledger: ledger.executed("GetOrders"))
+        bid(elsewhere, tonce=reply.request["tonce"]).result(5)
+        gate.open()
+        assert settling.result(10)["tonce"] == reply.request["tonce"]
+    assert orders(exchange) == 1
+
+
+def test_an_open_order_with_the_same_tonce_that_is_another_one_is_not_taken_for_it(
+    make_client: MakeClient, exchange: Sandbox
+) -> None:
+    client = quiet(make_client, exchange)
+    bid(client, tonce=7).result(5)
+    reply = cut_off(client, exchange, tonce=7, quantity=-20_000, price=99_000_000)
+    with pytest.raises(OutcomeUnknown, match="isn't this one"):
+        client.settle(reply, timeout=5)
+    assert orders(exchange) == 1
+
+
+def test_a_tonce_that_the_exchange_refuses_spoils_none_that_follow(
+    make_client: MakeClient, exchange: Sandbox
+) -> None:
+    client = quiet(make_client, exchange)
+    for tonce in (2**63, -(2**63)):
+        with pytest.raises(InvalidRequest, match="64 bits"):
+            bid(client, tonce=tonce)
+    with pytest.raises(CommandError):
+        client.send({"method": "PlaceOrder", **CODES, "quantity": 1, "price": LOW, "tonce": 2**80}).result(5)
+    assert bid(client).result(5)["id"]
+
+
+def test_tonces_after_a_cancelling_without_an_answer_are_doubtful_for_a_minute() -> None:
+    """It may wait in a buffer of the exchange's, and take effect after what was placed meanwhile."""
+    now = 1_000_000_000
+    tonces = Tonces(lambda: now)
+    assert not tonces.forgets(tonces.next())
+    tonces.reset()
+    tonces.doubt()
+    doubtful = tonces.next()
+    now += 60_000_000
+    safe = tonces.next()
+    assert tonces.forgets(doubtful)
+    assert not tonces.forgets(safe)
+
+
+def test_no_more_tonces_are_kept_in_mind_than_are_needed() -> None:
+    tonces = Tonces(lambda: 0)
+    tonces.reset()
+    for _ in range(20_000):
+        tonces.next()
+    assert tonces.forgets(1)
+    assert not tonces.forgets(20_000)
+
+
 def test_an_outcome_that_was_raised_can_be_settled_too(make_client: MakeClient, exchange: Sandbox) -> None:
     client = logged_in(make_client(exchange.url), exchange)
     exchange.faults.add(Drop(method="PlaceOrder", when="before"))
@@ -322,6 +430,50 @@ def test_stopped_while_settling_it_stays_unknown(make_client: MakeClient, exchan
     exchange.ledger.wait_for(lambda ledger: ledger.commands("PlaceOrder"))
     client.stop()
     assert isinstance(reply.exception(5), OutcomeUnknown)
+
+
+def test_what_is_settled_again_and_again_is_placed_once_for_each_connection(
+    make_client: MakeClient, exchange: Sandbox
+) -> None:
+    client = quiet(make_client, exchange, resubmit=True)
+    exchange.faults.add(Drop(method="PlaceOrder", when="before", times=4))
+    assert bid(client).result(10)["id"]
+    sessions = [command.session for command in exchange.ledger.commands("PlaceOrder")]
+    assert len(sessions) == len(set(sessions)) == 5
+
+
+def test_a_handler_that_waits_for_its_order_behind_a_full_queue_gets_it_settled(make_client: MakeClient) -> None:
+    def script(peer: Peer) -> None:
+        peer.log_in()
+        if peer.number == 0:
+            peer.send_text({"notice": "first"})
+            peer.receive("PlaceOrder")
+            peer.send_text({"notice": "which fills the queue"})
+            peer.end()
+            return
+        peer.reply(peer.receive("GetOrders"), orders=[])
+        peer.reply(peer.receive("PlaceOrder"), id=1, time=1)
+        peer.wait_for_close()
+
+    settled: queue.Queue[Any] = queue.Queue()
+
+    def on_message(client: WSClient, text: str) -> None:
+        if "first" in text:
+            settled.put(bid(client).result(10))
+
+    with PeerServer(script) as server:
+        client = make_client(
+            server.url,
+            msg_handler=on_message,
+            err_handler=lambda client, error: None,
+            reconnect=AT_ONCE,
+            resubmit=True,
+            handler_queue=1,
+        )
+        client.set_auth_data(1, "Y29va2ll", "passphrase")
+        client.authenticate()
+        assert settled.get(timeout=10)["id"] == 1
+        client.stop()
 
 
 def test_resubmit_needs_the_rule_under_which_it_is_safe(make_client: MakeClient) -> None:

@@ -116,6 +116,9 @@ class RequestApi(Dialect):
             stamped.setdefault("recvWindow", self._recv_window)
         return stamped
 
+    def account(self, credentials: Any) -> Hashable:
+        return None if credentials is None else credentials.account
+
     def tagged(self, request: Message, tag: int) -> Message:
         return {"id": tag, **request}
 

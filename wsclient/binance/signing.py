@@ -8,6 +8,7 @@ Source: the protocol page, "WebSocket API (request and reply)", the paragraph "S
 """
 
 import base64
+import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,10 +22,11 @@ class Credentials:
     logs_on: whether a session can log on with it, so that requests need no signature (Ed25519)
     """
 
-    __slots__ = ("_sign", "api_key", "logs_on")
+    __slots__ = ("_sign", "account", "api_key", "logs_on")
 
     def __init__(self, api_key: str, sign: Callable[[bytes], str], *, logs_on: bool = False) -> None:
         self.api_key = api_key
+        self.account = hashlib.sha256(api_key.encode()).hexdigest()  # kept with errors, which may travel
         self.logs_on = logs_on
         self._sign = sign
 

@@ -12,7 +12,7 @@ from ..core.reply import Reply
 from ..errors import InvalidRequest
 from . import replies
 from .amounts import asset_code
-from .tonces import AUTO, Auto
+from .tonces import AUTO, MAX_TONCE, Auto
 
 Asset = int | str
 """An asset's code, or its name in `Assets`."""
@@ -113,7 +113,7 @@ class Commands(ABC):
             quantity=_amount("quantity", quantity),
             price=_price(price),
             total=_amount("total", total),
-            tonce=tonce if isinstance(tonce, Auto) else _amount("tonce", tonce),
+            tonce=tonce if isinstance(tonce, Auto) else _tonce(tonce),
             persist=persist,
             post_only=_flag("post_only", post_only),
             tag=tag,
@@ -142,7 +142,7 @@ class Commands(ABC):
         return self._command(
             "ModifyOrder",
             id=_integer("id", id),
-            tonce=_amount("tonce", tonce),
+            tonce=_tonce(tonce),
             quantity_delta=_integer("quantity_delta", quantity_delta),
             price=_price(price),
             post_only=_flag("post_only", post_only),
@@ -158,7 +158,7 @@ class Commands(ABC):
         Errors: `NotFound`.
         """
         _one_of("id or tonce", id, tonce)
-        return self._command("CancelOrder", id=_integer("id", id), tonce=_amount("tonce", tonce), tag=tag)
+        return self._command("CancelOrder", id=_integer("id", id), tonce=_tonce(tonce), tag=tag)
 
     def CancelAllOrders(self, *, tag: int | None = None) -> Reply[replies.Orders]:
         """Cancels all the account's open orders, which the reply lists, and resets its tonces. Private."""
@@ -257,6 +257,12 @@ def _amount(name: str, value: int | None) -> int | None:
         return value
     if _integer(name, value) == 0:
         raise InvalidRequest(f"{name} must not be zero")
+    return value
+
+
+def _tonce(value: int | None) -> int | None:
+    if _amount("tonce", value) is not None and not -MAX_TONCE <= value <= MAX_TONCE:  # type: ignore[operator]
+        raise InvalidRequest(f"a tonce has 64 bits at most: {value!r}")
     return value
 
 

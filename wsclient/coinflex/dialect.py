@@ -114,6 +114,13 @@ class CoinFLEX(Dialect):
             self._tonces.seen(tonce)
         return request
 
+    def unanswered(self, request: Message) -> None:
+        if request["method"] == "CancelAllOrders":
+            self._tonces.doubt()
+
+    def account(self, credentials: Any) -> Hashable:
+        return None if credentials is None else credentials.user_id
+
     def tagged(self, request: Message, tag: int) -> Message:
         return {**request, "tag": tag}
 

@@ -6,7 +6,7 @@ that everything is told in the order of the wire and on the thread where it is p
 for every text the event thread has to be woken anyway, and nothing is borrowed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 from ..errors import OutcomeUnknown, ProtocolError
@@ -24,6 +24,7 @@ class Owner(Protocol):
     """The session that is read for."""
 
     login: Login
+    account: Hashable
     watchful: bool
     spoke: bool
 

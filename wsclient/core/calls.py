@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import InvalidRequest
 from .dialect import Answer, Dialect, Message
-from .outcomes import about
+from .outcomes import about, elsewhere
 from .reply import Carrier, Reply, fail, succeed
 
 _places = itertools.count()
@@ -90,6 +90,10 @@ def completer(
     def text() -> bytes:
         reply.place = next(_places)  # under the transport's lock, so in the order of the wire
         known = credentials()
+        # who has logged in, or else who signs
+        reply.account = (reply.carrier and reply.carrier.account) or dialect.account(known)
+        if reply.only_for is not None and reply.account != reply.only_for:
+            raise elsewhere()
         reply.request = dialect.completed(request, known)
         return encoded(dialect.signed(reply.request, known))
 
@@ -105,4 +109,4 @@ def settle(reply: Reply[Any], answer: Answer, message: Message, dialect: Dialect
         finally:
             succeed(reply, dialect.result(message))
     else:
-        fail(reply, about(dialect.refusal(message, reply.request), reply.request))
+        fail(reply, about(dialect.refusal(message, reply.request), reply))

@@ -30,7 +30,7 @@ from .handler_queue import QueueOptions
 from .handlers import Caller, Handlers
 from .lifecycle import Lifecycle, State
 from .meter import Meter
-from .outcomes import about, still_unknown
+from .outcomes import about, elsewhere, still_unknown
 from .pacing import Limit
 from .queued_caller import QueuedCaller
 from .reconnect import Reconnect
@@ -154,6 +154,7 @@ class Connection(Generic[C]):
         *,
         stale_after: float | None = None,
         watch: Watch | None = None,
+        only_for: Hashable = None,
     ) -> Reply[Any]:
         """Sends a request, connecting and logging in first where need be; returns without waiting for the reply.
 
@@ -161,6 +162,7 @@ class Connection(Generic[C]):
             for not at all; where it waits, it may read right here
         stale_after: of the watch that the request begins
         watch: what the request begins, if that has a listener
+        only_for: the account that a `late` request may be sent for; None for any
 
         Raises `InvalidRequest` and `ClientClosed` always; anything else only if there is no error handler.
         """
@@ -175,6 +177,7 @@ class Connection(Generic[C]):
             if watch is not None and watch.listener is not None:
                 reply.on_sending = lambda: self._watches.sending(watch)
                 reply.on_answer = lambda message: self._following.began(watch, message)
+            reply.only_for = only_for
             text: bytes | Callable[[], bytes]
             if late:
                 text = completer(reply, self._dialect, lambda: self._life.credentials, self._codec.encoded)
@@ -282,21 +285,26 @@ class Connection(Generic[C]):
                 raise reply
             return reply.result(timeout)
         except OutcomeUnknown as unknown:
-            request = unknown.request if isinstance(reply, OutcomeUnknown) else reply.request
-            if request is None or not self._dialect.can_settle(dict(request)):
+            call = reply
+            if call.request is None or not self._dialect.can_settle(dict(call.request)):
                 raise
-            outcome = self._settled(dict(request), timeout)
+            outcome = self._settled(dict(call.request), call.account, timeout)
             if isinstance(outcome, dict):
                 return outcome
-            raise about(outcome, request) from unknown
+            raise about(outcome, call) from unknown
 
-    def _settled(self, request: Message, timeout: float | None) -> Outcome:
+    def _settled(self, request: Message, account: Hashable, timeout: float | None) -> Outcome:
         steps = self._dialect.settle([request])
         step = next(steps)
         while True:
             answer: Outcome
             try:
-                answer = self.call(step, timeout)
+                answered = self.submit(step, only_for=account)
+                answer = answered.result(timeout)
+                if account is not None and answered.carrier is not None:
+                    asked = answered.account or answered.carrier.account or account
+                    if asked != account:
+                        return elsewhere()
             except CommandError as error:
                 answer = error
             except (TransportError, AuthenticationError) as error:

@@ -121,6 +121,14 @@ class Dialect(ABC):
         """A `late` request with what goes on the wire and is kept nowhere. Called like `completed`, after it."""
         return request
 
+    def unanswered(self, request: Message) -> None:
+        """The connection ended, and this call, which had left, without an answer."""
+        return
+
+    def account(self, credentials: Any) -> Hashable:
+        """Whose these credentials are, so that nothing is settled on another account; None if that is unknown."""
+        return None
+
     @abstractmethod
     def tagged(self, request: Message, tag: int) -> Message:
         """The request with this tag."""

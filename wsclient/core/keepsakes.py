@@ -1,11 +1,11 @@
 """What a lost connection had, and a client gets back on the next: its login, its watches, calls to be settled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from ..errors import CommandError, WSClientError
 from .dialect import Dialect, Subscription
-from .outcomes import about, outcome_unknown
+from .outcomes import about, elsewhere, outcome_unknown
 from .reply import Reply, fail, succeed
 from .restoring import LOG_IN, Plan
 from .watches import Watches
@@ -36,20 +36,32 @@ class Keepsakes:
 
     def keep_calls(self, lost: Sequence[Reply[Any]]) -> set[int]:
         """Keeps those of the lost calls that can be settled; the identities of all that are kept."""
-        self.unsettled += [reply for reply in lost if reply.left and self.resubmits(reply)]
+        for reply in lost:
+            if reply.left:
+                self._dialect.unanswered(reply.request)
+        # not those of ours, by which others were being settled
+        self.unsettled += [
+            reply for reply in lost if reply.left and reply.began is not None and self.resubmits(reply)
+        ]
         return set(map(id, self.unsettled))
 
     def fail_calls(self, error: WSClientError) -> None:
         """There is nothing to settle them on."""
         unsettled, self.unsettled = self.unsettled, []
         for reply in unsettled:
-            fail(reply, outcome_unknown(error, reply.request))
+            fail(reply, outcome_unknown(error, reply))
 
-    def plan(self, *, log_in: bool) -> Plan:
-        """First the login, then each watch in the order in which they began, then the calls to be settled."""
+    def plan(self, *, log_in: bool, account: Callable[[], Hashable]) -> Plan:
+        """First the login, then each watch in the order in which they began, then the calls to be settled.
+
+        account: who is logged in, asked after the login
+        """
         if log_in:
             yield LOG_IN  # a refusal is told where logins are
         yield from self._watch_again(self._dialect.subscriptions([watch.key for watch in self._watches.kept()]))
+        for reply in [reply for reply in self.unsettled if reply.account != account()]:
+            self.unsettled.remove(reply)
+            fail(reply, about(elsewhere(), reply))
         if self.unsettled:
             settled = list(self.unsettled)
             outcomes = yield from self._dialect.settle([reply.request for reply in settled])
@@ -58,7 +70,7 @@ class Keepsakes:
                 if isinstance(outcome, dict):
                     succeed(reply, outcome)
                 else:
-                    fail(reply, about(outcome, reply.request))
+                    fail(reply, about(outcome, reply))
 
     def _watch_again(self, requests: Sequence[Subscription]) -> Plan:
         for request, keys in requests:

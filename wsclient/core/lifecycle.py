@@ -131,7 +131,7 @@ class Lifecycle(Generic[C]):
         """Whether anybody waits for what the event thread alone can bring; asked on that thread."""
         opening, session = self._opening, self._running
         return (
-            bool(self.calls.waiting)
+            bool(self.calls.waiting or self.keepsakes.unsettled)
             or (opening is not None and opening.waited_for)
             or (session is not None and session.login.deadline() is not None)
         )
@@ -351,7 +351,10 @@ class Lifecycle(Generic[C]):
         """
         try:
             if self._keeps_anything():
-                plan = self.keepsakes.plan(log_in=self._restores_login())
+                plan = self.keepsakes.plan(
+                    log_in=self._restores_login(),
+                    account=lambda: session.account or self._dialect.account(self.credentials),
+                )
                 session.restore(plan, lambda: self._ready(session, opening))
             else:
                 self._ready(session, opening)
@@ -391,7 +394,7 @@ class Lifecycle(Generic[C]):
                 self._last = cause
         for reply in lost:  # before the error handler, which may wait for a lock that one of their callers holds
             if id(reply) not in kept:
-                fail(reply, outcome_unknown(cause, reply.request) if reply.left else not_sent(cause))
+                fail(reply, outcome_unknown(cause, reply) if reply.left else not_sent(cause))
         self._meter.connection_ended()
         if not session.was_ready:
             return cause

@@ -1,9 +1,17 @@
 """What a call is told when no reply ends it: each time a new object, in the same words."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Hashable
+from typing import Any, Protocol, TypeVar
 
 from ..errors import AuthenticationError, ClientClosed, NotSent, OutcomeUnknown, TransportError, WSClientError
+
+
+class Call(Protocol):
+    """A call: what was sent, and by whom."""
+
+    request: Any
+    account: Hashable
+
 
 E = TypeVar("E", bound=WSClientError)
 
@@ -22,10 +30,15 @@ def not_sent(cause: WSClientError) -> NotSent:
     return _chained(NotSent(f"not sent: {cause}"), cause)
 
 
-def outcome_unknown(cause: WSClientError, request: Mapping[str, Any]) -> OutcomeUnknown:
+def outcome_unknown(cause: WSClientError, reply: Call) -> OutcomeUnknown:
     error = OutcomeUnknown(f"sent, but the connection ended before the reply: {cause}")
-    error.request = request
+    about(error, reply)
     return _chained(error, cause)
+
+
+def elsewhere() -> OutcomeUnknown:
+    """Of a call that was made as somebody else."""
+    return OutcomeUnknown("still unknown: another account is logged in now than the one that made it")
 
 
 def gave_up(url: str, tries: int, last: WSClientError) -> TransportError:
@@ -37,10 +50,11 @@ def still_unknown(cause: WSClientError) -> OutcomeUnknown:
     return _chained(OutcomeUnknown(f"still unknown, since asking failed: {cause}"), cause)
 
 
-def about(error: Exception, request: Mapping[str, Any]) -> Exception:
-    """The same error; an unknown outcome says whose it is, so that it can be settled."""
+def about(error: Exception, call: Call) -> Exception:
+    """The same error; an unknown outcome says of which call it is, so that it can be settled."""
     if isinstance(error, OutcomeUnknown) and error.request is None:
-        error.request = request
+        error.request = call.request
+        error.account = call.account
     return error
 
 

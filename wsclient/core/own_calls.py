@@ -1,6 +1,6 @@
 """The calls that a session makes for itself: logging in, restoring and renewing, and what the server demands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 from ..errors import AuthenticationError, CommandError, OutcomeUnknown, ProtocolError, WSClientError
@@ -20,6 +20,7 @@ class Owner(Protocol):
     """The session that makes them."""
 
     login: Login
+    account: Hashable
 
     def send(self, reply: Reply[Any], text: bytes | Callable[[], bytes], *, wait: bool = True) -> None: ...
 
@@ -90,14 +91,15 @@ class OwnCalls:
     def log_in(self, attempt: Attempt, greeting: Greeting | None) -> None:
         """Sends the first step of a login."""
         self._exposing()
-        self._log_in(attempt, self._dialect.login(self._credentials(), greeting))
+        known = self._credentials()
+        self._log_in(attempt, self._dialect.login(known, greeting), known)
 
-    def _log_in(self, attempt: Attempt, request: Message) -> None:
+    def _log_in(self, attempt: Attempt, request: Message, known: Any) -> None:
         reply = self._new(request)
-        reply.add_done_callback(lambda _: self._answered(attempt, reply))
+        reply.add_done_callback(lambda _: self._answered(attempt, reply, known))
         self._send(reply, self._dumps(reply.request))
 
-    def _answered(self, attempt: Attempt, reply: Reply[Any]) -> None:
+    def _answered(self, attempt: Attempt, reply: Reply[Any], known: Any) -> None:
         error = reply.exception()
         failure: AuthenticationError | None = None
         if isinstance(error, CommandError):
@@ -106,10 +108,12 @@ class OwnCalls:
             if isinstance(error, OutcomeUnknown):
                 error.request = None  # it has the login's secrets
             failure = login_failed(error)
-        elif (following := self._dialect.login_goes_on(reply.result(), self._credentials())) is not None:
+        elif (following := self._dialect.login_goes_on(reply.result(), known)) is not None:
             if self._session.login.step(attempt):
-                self._log_in(attempt, following)
+                self._log_in(attempt, following, known)
             return
+        else:
+            self._session.account = self._dialect.account(known)
         self._login_settled(attempt, failure)
 
     def _new(self, request: Message) -> Reply[Any]:

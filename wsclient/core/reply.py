@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -38,6 +38,9 @@ class Observer(Protocol):
 
 class Carrier(Protocol):
     """The session on which a call was sent."""
+
+    account: Hashable
+    """Who is logged in there."""
 
     def read_for(self, reply: "Reply[Any]", timeout: float | None) -> None:
         """Lets the caller read its own reply from the socket, if it alone waits for one; returns when it is
@@ -74,6 +77,10 @@ class Reply(Future[T], Generic[T]):
     """Told before each time that it goes out."""
     on_answer: Callable[[Message], None] | None = None
     """Told of a good answer first, on the event thread."""
+    account: Hashable = None
+    """Who made it, if it was completed as it went out."""
+    only_for: Hashable = None
+    """The account that it may be sent for; None for any."""
     place: int | None = None
     """Its place in the order of the wire, if it was completed as it went out."""
     meter: Observer | None = None

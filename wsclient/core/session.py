@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,7 @@ class Session:
         self._jobs: deque[Callable[[], object]] = deque()  # appended by any thread
         self.restoring: Restoring | None = None  # while it brings back what the last one had
         self._ready_at: float | None = None  # when it was given to callers
+        self.account: Hashable = None  # who is logged in
         self.spoke = False  # whether a text came since
         self._closing: float | None = None  # since when we wait for the peer's Close
         self._ending: Ending | None = None
@@ -268,16 +269,18 @@ class Session:
             self._ending = self._broken(None)
 
     def _next(self) -> float:
-        """When something is due if nothing comes."""
-        next_one = self._keepalive.next()
+        """When something is due if nothing comes: the earliest of what `_check_deadlines` looks at now."""
         login = self.login.deadline()
+        if self._closing is not None:
+            end = self._closing + self._timeout / 2
+            return end if login is None else min(end, login)
+        next_one = self._keepalive.next()
         if login is not None and login < next_one:
             next_one = login
-        if self._closing is not None:
-            next_one = min(next_one, self._closing + self._timeout / 2)
-        if self.restoring is not None and (step := self.restoring.deadline()) is not None:
-            next_one = min(next_one, step)
-        if self._renewals.timed and (renewal := self._renewals.next()) is not None:
+        if self.restoring is not None:
+            if (step := self.restoring.deadline()) is not None:
+                next_one = min(next_one, step)
+        elif self._renewals.timed and (renewal := self._renewals.next()) is not None:
             next_one = min(next_one, renewal)
         return next_one
 

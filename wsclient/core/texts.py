@@ -1,6 +1,6 @@
 """To whom each text is brought: the call that it answers, the login, a watch, a tap, the handler."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 from ..errors import ProtocolError
@@ -19,6 +19,7 @@ class Owner(Protocol):
     """The session whose texts these are."""
 
     login: Login
+    account: Hashable
     watchful: bool
     """Whether it closes or ends, so that each text needs a closer look."""
 
