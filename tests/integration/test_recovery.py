@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -432,3 +433,41 @@ def test_a_connection_that_was_never_opened_to_its_callers_is_not_told_closed(ma
         client.stop()
     kinds = [kind for kind, _ in told.all]
     assert kinds.count("open") == kinds.count("close") == 1
+
+
+@pytest.mark.parametrize("while_it", ["restores", "closes"])
+def test_a_watch_that_is_due_is_no_reason_to_spin_while_nothing_is_renewed(
+    make_client: MakeClient, while_it: str
+) -> None:
+    def script(peer: Peer) -> None:
+        asked = peer.receive("WatchTicker")
+        if while_it == "closes":
+            peer.reply(asked)
+            peer.wait_for_test()
+        elif peer.number == 0:
+            peer.reply(asked)
+            peer.close(1001)
+        else:
+            peer.wait_for_end()
+
+    used: queue.Queue[float] = queue.Queue()
+    handlers: dict[str, Any] = {
+        # both on the event thread
+        "err_handler": lambda client, error: used.put(time.thread_time()),
+        "close_handler": lambda client, code, reason: used.put(time.thread_time()),
+    }
+    mute = 0.8  # seconds
+    timeout = mute if while_it == "restores" else 2 * mute  # stop() leaves the peer half of it
+    once = Reconnect(tries=1, base=0)
+    with PeerServer(script) as server:
+        client = make_client(server.url, **handlers, reconnect=once, socket_timeout=timeout)
+        client.WatchTicker(**XBT_USDT, watch=True, stale_after=0.05).result(5)
+        if while_it == "restores":
+            before = used.get(timeout=5)
+            after = used.get(timeout=5)
+        else:
+            before = 0.0
+            client.stop()
+            after = used.get(timeout=5)
+        client.stop()
+    assert after - before < mute / 3
