@@ -47,7 +47,7 @@ _FEED_RAW = _FEED | {
     AIOHTTP: 300_000,
 }
 
-_MULTIPLEX = {PYTHON_BINANCE: 40_000, UNICORN: 40_000, RAW: 10_000_000}
+_MULTIPLEX = {PYTHON_BINANCE: 40_000, UNICORN: 120_000, RAW: 10_000_000}
 
 ROWS: Final = [
     Row(
@@ -202,7 +202,7 @@ ROWS: Final = [
         Cores.APART,
         {PYTHON_BINANCE: 3, UNICORN: 3, BINANCE_PLAIN: None},
         "/binance?count=COUNT",
-        {"count": 200_000},
+        {"count": 800_000},
         rising=True,
         counts=_MULTIPLEX,
         ours=BINANCE,
@@ -216,7 +216,7 @@ ROWS: Final = [
         Cores.APART,
         {PYTHON_BINANCE: 2, UNICORN: 2, BINANCE_PLAIN: None},
         "/binance?count=COUNT",
-        {"count": 200_000},
+        {"count": 800_000},
         counts=_MULTIPLEX,
         ours=BINANCE,
     ),

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..core.codec import codec
 from ..core.connect import Endpoint
 from ..core.connection import Connection
 from ..core.face import Face
@@ -18,6 +17,7 @@ from .dialect import RequestApi, checked
 from .errors import TooSoonToTell
 from .limits import RateLimit
 from .methods import Methods
+from .quick import quick_codec
 from .signing import credentials
 from .urls import API_URL, streams_url
 from .userdata import Event, UserData
@@ -50,8 +50,8 @@ class Client(Face, Methods):
     err_handler: called with (client, error); without one, an error of a call is raised by it
     open_handler, close_handler: called with (client,), and with (client, code, reason)
     socket_timeout: seconds for each step: TCP, TLS, handshake, each answer of the login, a write, a Pong
-    insecure_ssl, proxy, ssl_context, ping_interval, max_message_size, json_loads, json_dumps, reconnect: as
-        `wsclient.WSClient` has them
+    json_loads, json_dumps: read and write JSON; orjson's where that is installed, unless given
+    insecure_ssl, proxy, ssl_context, ping_interval, max_message_size, reconnect: as `wsclient.WSClient` has them
 
     Handlers run on the event thread, where a call never waits. Errors are described in `wsclient.errors`; besides
     them a call ends in `SlowDown` (429, 418). Status 5xx and code -1007 leave the outcome open: `OutcomeUnknown`,
@@ -101,7 +101,7 @@ class Client(Face, Methods):
             Handlers(msg_handler, err_handler, open_handler, close_handler),
             ping_interval=ping_interval,
             max_message_size=max_message_size,
-            codec=codec(json_loads, json_dumps),
+            codec=quick_codec(json_loads, json_dumps),
             reconnect=reconnect,
             limits=None if limits is None else limits.limits,
             limits_wait=0.0 if limits is None else limits.wait,

@@ -4,7 +4,6 @@ Decoding is left to whoever takes a message out: what is dropped isn't decoded.
 """
 
 import asyncio
-import json
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -218,12 +217,3 @@ class Inbox:
 def _wake_coroutine(waiter: "asyncio.Future[None]") -> None:
     if not waiter.done():
         waiter.set_result(None)
-
-
-def quick_loads() -> Callable[[str], Any]:
-    """What decodes JSON the quickest way that is installed."""
-    try:
-        import orjson
-    except ImportError:
-        return json.loads
-    return orjson.loads

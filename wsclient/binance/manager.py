@@ -15,11 +15,12 @@ from .accounts import KeyedFeed, ListenKeys, RequestedKeys, SpotFeed
 from .book import OrderBook
 from .carrier import Line
 from .client import Client
-from .inbox import Inbox, Overflow, quick_loads
+from .inbox import Inbox, Overflow
 from .lane import Renewal
 from .markets import MarketSockets, lower
 from .missed import MissedTrades
 from .multiplexer import Multiplexer
+from .quick import quick_codec
 from .socket import Callback, Feed, Socket
 from .stream import Sink
 from .urls import STREAM_URL, api_url
@@ -111,7 +112,7 @@ class BinanceSocketManager(MarketSockets):
         self._timeout = socket_timeout
         self._listen_keys = listen_keys
         self._new_inbox: Callable[[bool], Inbox] = lambda wrapped: Inbox(
-            max_queue_size, overflow, wrapped, json_loads or quick_loads()
+            max_queue_size, overflow, wrapped, quick_codec(json_loads).loads
         )
         self._new_inbox(False)  # which says what is wrong
         self._worker = Worker(f"wsclient binance requests {line.endpoint.safe_url}")

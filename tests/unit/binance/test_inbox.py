@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.peers import PATIENCE
-from wsclient.binance.inbox import Inbox, quick_loads
-from wsclient.errors import ClientClosed, ProtocolError, TransportError
+from wsclient.binance.inbox import Inbox
+from wsclient.binance.quick import quick_codec
+from wsclient.errors import ClientClosed, InvalidRequest, ProtocolError, TransportError
 
 
 def text(number: int) -> str:
@@ -185,5 +186,10 @@ def test_a_coroutine_that_stops_waiting_leaves_the_message_to_another() -> None:
     asyncio.run(main())
 
 
-def test_the_quick_decoder_decodes() -> None:
-    assert quick_loads()('{"a": [1, "x"]}') == {"a": [1, "x"]}
+def test_json_is_quick_and_the_users_own_where_given() -> None:
+    assert quick_codec().loads('{"a": [1, "x"]}') == {"a": [1, "x"]}
+    assert json.loads(quick_codec().encoded({"a": [1, "ü"]})) == {"a": [1, "ü"]}
+    mine = quick_codec(lambda text: text.upper(), lambda message: "mine")
+    assert (mine.loads("a"), mine.encoded({})) == ("A", b"mine")
+    with pytest.raises(InvalidRequest):
+        quick_codec().encoded({"a": object()})
