@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ..core.connection import Connection
-from ..errors import WSClientError
+from ..errors import NotSent, WSClientError
 from ..live import Live
 from .balances import Balances
 from .book import OrderBook
@@ -64,12 +64,17 @@ class LocalState:
     def _follow(self, live: Live, keys: Sequence[Hashable], stale_after: float | None) -> None:
         if not live.claim():
             return
-        for key in keys:  # what is left of a failure
-            self._connection.unfollow(key, live)
-        for key in keys:
-            if live.failure is not None:
-                break  # one of several failed at once: the others would wait for its answer for ever
-            self._connection.follow(key, live, stale_after)
+        try:
+            for key in keys:  # what is left of a failure
+                self._connection.unfollow(key, live)
+            for key in keys:
+                if live.failure is not None:
+                    break  # one of several failed at once: the others would wait for its answer for ever
+                self._connection.follow(key, live, stale_after)
+        except BaseException as error:
+            if live.failure is None:  # interrupted where nobody else tells
+                live.failed(NotSent(f"beginning it was interrupted: {error!r}"))
+            raise
 
     def _closed(self, key: Hashable) -> None:
         with self._lock:

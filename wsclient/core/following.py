@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from ..errors import WSClientError
+from ..errors import NotSent, TransportError, WSClientError
 from .dialect import Dialect, Message
 from .lifecycle import Lifecycle
 from .reply import Reply
@@ -59,7 +59,11 @@ class Following:
             self._latest[key] = watch
             earlier = self._asked.get(key)
         if earlier is None or self._watches.asked(key):
-            self._follow(watch)
+            try:
+                self._follow(watch)
+            except BaseException as error:
+                self._failed(watch, error)
+                raise
         else:  # another listener has given up before its answer, which will end what it has begun
             earlier.add_done_callback(lambda _: self._go_on(watch, self._follow))
 
@@ -71,12 +75,7 @@ class Following:
             # the user's own: only a new beginning brings the state as it is
             watch.shared = True
             self._watches.ended([key])
-            try:
-                ending = self._unwatch(key)
-            except WSClientError as error:
-                if watch.listener is not None:
-                    watch.listener.failed(error)
-                raise
+            ending = self._unwatch(key)
         if ending is None or ending.done():
             self._begin(watch)
         else:  # what is still told of the old watch must not be taken for the new one's
@@ -121,12 +120,23 @@ class Following:
             return
         try:
             step(watch)
-        except WSClientError:
-            pass  # the listener was told
+        except BaseException as error:
+            self._failed(watch, error)
+            if not isinstance(error, WSClientError):
+                raise
+
+    def _failed(self, watch: Watch, error: BaseException) -> None:
+        """It couldn't be begun: its listener is told, once."""
+        if not isinstance(error, WSClientError):  # a Ctrl-C, for instance
+            kind = TransportError if watch.sent else NotSent
+            told = kind(f"asking for {watch.key} was interrupted: {error!r}")
+            told.__cause__ = error
+            error = told
+        self._watches.forget(watch, error)
 
     def _answered(self, watch: Watch, asked: Future[None], error: BaseException | None) -> None:
-        if isinstance(error, WSClientError):
-            self._watches.forget(watch, error)
+        if error is not None:
+            self._failed(watch, error)
         with self._lock:
             if self._asked.get(watch.key) is asked:
                 del self._asked[watch.key]

@@ -54,6 +54,7 @@ class Watch:
     fed: bool = False
     shared: bool = False
     given_up: bool = False  # its listener follows no longer, and it isn't to be begun
+    tried: bool = False  # it is being begun, or was
     sent: bool = False  # a listener's request may have left
     heard: float = 0.0  # when the last message of it came; the event thread's
     renewing: bool = False  # it was stale and is asked for again; the event thread's
@@ -83,6 +84,7 @@ class Watches:
                 if known is not None and known.listener is not None:
                     raise InvalidRequest(f"{watch.key} is followed already")
             self._asked[watch.key] = watch
+            watch.tried = True
             self._look()
 
     def sending(self, watch: Watch) -> None:
@@ -94,11 +96,13 @@ class Watches:
     def forget(self, watch: Watch, error: WSClientError) -> None:
         """The request of a listener failed; it is told so, unless it gave up itself or is brought back anyway."""
         with self._lock:
-            if self._asked.get(watch.key) is not watch:
+            if self._asked.get(watch.key) is watch:
+                del self._asked[watch.key]
+                self._look()
+            elif watch.tried:
                 return
-            del self._asked[watch.key]
-            self._look()
-        if watch.listener is not None:
+            watch.tried = True
+        if watch.listener is not None and not watch.given_up:
             watch.listener.failed(error)
 
     def began(self, watches: Iterable[Watch], message: Message) -> None:
