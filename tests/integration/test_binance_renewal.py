@@ -186,7 +186,7 @@ def test_in_a_storm_no_trade_is_lost_and_books_stay_exact(no_socket_left: None) 
             exchange.faults.add(storm)
             exchange.binance.end_day()
             with trading(exchange):
-                cut = len(exchange.ledger.connections) + 3 * ROUNDS
+                cut = len(exchange.ledger.connections) + 18
                 exchange.ledger.wait_for(lambda ledger: len(ledger.connections) >= cut, 60)
             exchange.faults.clear()
             one_trade_each(exchange)
