@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import MakeClient
 from tests.peers import PATIENCE, Peer, PeerServer
-from wsclient import NotSent, WSClient
+from wsclient import Conflict, NotSent, StaleFeed, WSClient
 
 BASE, COUNTER = 63488, 65283
 PAIR: dict[str, Any] = {"base": BASE, "counter": COUNTER}
@@ -98,3 +98,144 @@ def test_who_waits_for_a_book_whose_beginning_was_interrupted_is_told(make_clien
             interrupted.set()
         client.stop()
     assert len(told) == 1
+
+
+# -- together with the user's own calls
+
+
+def placed(id: int) -> dict[str, int]:
+    return {"id": id, "quantity": 5, "price": 7, "time": id}
+
+
+def test_a_book_may_be_asked_for_while_the_users_own_watch_is_under_way(make_client: MakeClient) -> None:
+    def script(peer: Peer) -> None:
+        users = peer.receive("WatchOrders")
+        books = peer.receive("WatchOrders")
+        peer.reply(users, orders=[])
+        peer.send_text({"notice": "OrderOpened", **PAIR, **placed(1)})
+        peer.reply(books, error_code=2, error_msg="watching already")
+        ended = peer.receive("WatchOrders")
+        assert ended["watch"] is False
+        peer.send_text({"notice": "OrderOpened", **PAIR, **placed(2)})  # and closed before the watch begins anew
+        peer.reply(ended)
+        peer.reply(peer.receive("WatchOrders"), orders=[placed(3)])
+        peer.send_text({"notice": "OrderOpened", **PAIR, **placed(4)})
+        serve(peer)
+
+    with PeerServer(script) as server:
+        client = make_client(server.url)
+        own = client.WatchOrders(**PAIR, watch=True)
+        book = client.order_book(BASE, COUNTER).wait(PATIENCE)
+        assert own.result(PATIENCE)["orders"] == []
+        ask(client)
+        assert [order.id for order in book.orders] == [3, 4]
+        book.close()  # which leaves the user's own
+        assert client._connection.keeps(("WatchOrders", BASE, COUNTER))
+        client.stop()
+
+
+def test_a_book_that_is_refused_though_nothing_is_watched_says_so(make_client: MakeClient) -> None:
+    def script(peer: Peer) -> None:
+        peer.reply(peer.receive("WatchOrders"), error_code=2, error_msg="watching already")
+        peer.reply(peer.receive("WatchOrders"), error_code=1, error_msg="not watching")
+        peer.reply(peer.receive("WatchOrders"), error_code=2, error_msg="watching already")
+        serve(peer)
+
+    with PeerServer(script) as server:
+        client = make_client(server.url)
+        book = client.order_book(BASE, COUNTER)
+        with pytest.raises(Conflict):
+            book.wait(PATIENCE)
+        assert not client.order_book(BASE, COUNTER).wait(PATIENCE).stale
+        client.stop()
+
+
+def test_a_book_that_is_closed_while_it_takes_over_the_users_own_watch_gives_it_back(
+    make_client: MakeClient,
+) -> None:
+    def script(peer: Peer) -> None:
+        watching: set[tuple[int, int]] = set()
+        answer(peer, peer.receive("WatchOrders"), watching)
+        ended = peer.receive("WatchOrders")
+        assert ended["watch"] is False
+        ending.set()
+        assert closed.wait(PATIENCE)
+        answer(peer, ended, watching)
+        answer(peer, peer.receive("WatchOrders"), watching)
+        seen.append(set(watching))
+        back.set()
+        serve(peer)
+
+    seen: list[set[tuple[int, int]]] = []
+    ending, closed, back = threading.Event(), threading.Event(), threading.Event()
+    with PeerServer(script) as server:
+        client = make_client(server.url)
+        client.WatchOrders(**PAIR, watch=True).result(PATIENCE)
+        book = client.order_book(BASE, COUNTER)
+        assert ending.wait(PATIENCE)
+        book.close()
+        closed.set()
+        assert back.wait(PATIENCE)
+        ask(client)
+        assert client._connection.keeps(("WatchOrders", BASE, COUNTER))
+        client.stop()
+    assert seen == [{(BASE, COUNTER)}]
+
+
+def test_a_book_is_renewed_though_the_user_asks_for_its_watch_meanwhile(make_client: MakeClient) -> None:
+    def script(peer: Peer) -> None:
+        watching: set[tuple[int, int]] = set()
+        answer(peer, peer.receive("WatchOrders"), watching)
+        ended = peer.receive("WatchOrders")
+        assert ended["watch"] is False
+        renewing.set()
+        assert asked.wait(PATIENCE)
+        answer(peer, ended, watching)
+        users = peer.receive("WatchOrders")  # before the second half of the renewal
+        answer(peer, users, watching)
+        answer(peer, peer.receive("WatchOrders"), watching)  # which is refused
+        answer(peer, peer.receive("WatchOrders"), watching)
+        peer.reply(peer.receive("WatchOrders"), orders=[placed(3)])
+        while True:
+            answer(peer, peer.receive(), watching)
+
+    renewing, asked = threading.Event(), threading.Event()
+    with PeerServer(script) as server:
+        client = make_client(server.url, err_handler=lambda client, error: told.append(error))
+        told: list[Exception] = []
+        book = client.order_book(BASE, COUNTER, stale_after=0.3)
+        whole = threading.Event()
+        book.on_change(lambda book: whole.set() if book.orders and not book.stale else None)
+        assert renewing.wait(PATIENCE)
+        own = client.WatchOrders(**PAIR, watch=True)
+        asked.set()
+        assert own.result(PATIENCE)["orders"] == []
+        assert whole.wait(PATIENCE)
+        assert {type(error) for error in told} == {StaleFeed}
+        book.close()
+        assert client._connection.keeps(("WatchOrders", BASE, COUNTER))
+        client.stop()
+
+
+def test_a_book_that_the_users_unwatch_may_have_ended_is_begun_anew_whatever_is_answered_first(
+    make_client: MakeClient,
+) -> None:
+    def script(peer: Peer) -> None:
+        asked = [peer.receive("WatchOrders"), peer.receive("WatchOrders")]
+        books, users = sorted(asked, key=lambda request: not request["watch"])
+        peer.reply(users)
+        peer.reply(books, orders=[])
+        ended = peer.receive("WatchOrders")
+        assert ended["watch"] is False
+        peer.reply(ended)
+        peer.reply(peer.receive("WatchOrders"), orders=[placed(3)])
+        serve(peer)
+
+    with PeerServer(script) as server:
+        client = make_client(server.url)
+        book = client.order_book(BASE, COUNTER)
+        whole = threading.Event()
+        book.on_change(lambda book: whole.set() if book.orders and not book.stale else None)
+        client.WatchOrders(**PAIR, watch=False).result(PATIENCE)
+        assert whole.wait(PATIENCE)
+        client.stop()

@@ -170,6 +170,9 @@ class CoinFLEX(Dialect):
     def unsubscriptions(self, keys: Sequence[Any]) -> list[Message]:
         return [_watch(key, False) for key in keys if key not in _ACCOUNTS]
 
+    def watches_already(self, refused: CommandError) -> bool:
+        return isinstance(refused, Conflict)
+
     def can_settle(self, request: Message) -> bool:
         return can_settle(request)
 

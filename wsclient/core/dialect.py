@@ -178,6 +178,10 @@ class Dialect(ABC):
         """The requests that end them."""
         return []
 
+    def watches_already(self, refused: CommandError) -> bool:
+        """Whether a request to watch was refused because this connection does so already."""
+        return False
+
     # -- calls whose outcome is unknown
 
     def can_settle(self, request: Message) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from ..errors import NotSent, TransportError, WSClientError
+from ..errors import CommandError, NotSent, TransportError, WSClientError
 from .dialect import Dialect, Message
 from .lifecycle import Lifecycle
 from .reply import Reply
@@ -68,15 +68,12 @@ class Following:
             earlier.add_done_callback(lambda _: self._go_on(watch, self._follow))
 
     def _follow(self, watch: Watch) -> None:
-        key = watch.key
-        ending = self._watches.ending(key)
-        known = self._watches.get(key)
+        known = self._watches.get(watch.key)
         if known is not None and known.listener is None:
             # the user's own: only a new beginning brings the state as it is
-            watch.shared = True
-            self._watches.ended([key])
-            ending = self._unwatch(key)
-        if ending is None or ending.done():
+            self._take_over(watch, known)
+        ending = self._watches.ending(watch.key)
+        if ending is None:
             self._begin(watch)
         else:  # what is still told of the old watch must not be taken for the new one's
             ending.add_done_callback(lambda _: self._go_on(watch, self._begin))
@@ -88,25 +85,41 @@ class Following:
             if latest is not None and latest.listener is listener:
                 latest.given_up = True  # it may still wait to be begun
                 del self._latest[key]
-        if self._watches.release(key, listener) and self._life.open_session is not None:
-            self._end(key)
+        ending = self._watches.release(key, listener)
+        if ending is None:
+            return
+        if self._life.open_session is not None:
+            self._end(key, ending)
+        else:
+            self._watches.ended_at_last(key, ending)  # with its connection
 
     def began(self, watch: Watch, message: Message) -> None:
         """The request of a listener had a good answer; on the event thread."""
         if self._watches.awaits(watch):
             self._watches.began([watch], message)
-        elif watch.key not in self._watches:  # it was released meanwhile, and nobody else wants it
-            self._end(watch.key)
+            if watch.doubtful:
+                watch.doubtful = False
+                self._life.renew(watch.key)
+        elif watch.key in self._watches:
+            pass  # it was released meanwhile, and somebody else wants it
+        elif watch.shared:
+            self._watches.give_back(watch)
+        else:
+            self._end(watch.key, self._watches.ends(watch.key))
 
     def _begin(self, watch: Watch) -> None:
-        [(request, _)] = self._dialect.subscriptions([watch.key])
         self._watches.ask(watch)
         if watch.given_up and watch.listener is not None:  # while that was decided
             self._watches.release(watch.key, watch.listener)
+            self._leave(watch)
             return
         asked: Future[None] = Future()
         with self._lock:
             self._asked[watch.key] = asked
+        self._ask(watch, asked)
+
+    def _ask(self, watch: Watch, asked: Future[None]) -> None:
+        [(request, _)] = self._dialect.subscriptions([watch.key])
         try:
             reply = self._submit(request, watch=watch)
         except BaseException as error:
@@ -117,6 +130,7 @@ class Following:
     def _go_on(self, watch: Watch, step: Callable[[Watch], None]) -> None:
         """What it waited for is over."""
         if watch.given_up:
+            self._leave(watch)
             return
         try:
             step(watch)
@@ -132,9 +146,19 @@ class Following:
             told = kind(f"asking for {watch.key} was interrupted: {error!r}")
             told.__cause__ = error
             error = told
+        if watch.shared and (not isinstance(error, CommandError) or self._dialect.watches_already(error)):
+            self._watches.give_back(watch)
         self._watches.forget(watch, error)
 
     def _answered(self, watch: Watch, asked: Future[None], error: BaseException | None) -> None:
+        if (
+            isinstance(error, CommandError)
+            and self._dialect.watches_already(error)
+            and self._watches.awaits(watch)
+            and not watch.again
+        ):
+            self._ask_again(watch, asked)
+            return
         if error is not None:
             self._failed(watch, error)
         with self._lock:
@@ -142,16 +166,57 @@ class Following:
                 del self._asked[watch.key]
         asked.set_result(None)  # after what its end has begun, for those who come next
 
-    def _end(self, key: Hashable) -> None:
-        try:
-            ending = self._unwatch(key)
-        except WSClientError:
-            return  # the watch has ended with its connection, or ends with it
-        if ending is not None:
-            self._watches.ends_with(key, ending)
+    def _ask_again(self, watch: Watch, asked: Future[None]) -> None:
+        """The user's own request was quicker, and only a new beginning brings the state as it is."""
+        watch.again = True
+        if watch.listener is not None:
+            watch.listener.lost()  # notices were of the other watch so far
+        self._take_over(watch, self._watches.get(watch.key))
+        ending = self._watches.ending(watch.key)
+        if ending is None:
+            self._go_on_asking(watch, asked)
+        else:
+            ending.add_done_callback(lambda _: self._go_on_asking(watch, asked))
 
-    def _unwatch(self, key: Hashable) -> Reply[Any] | None:
+    def _go_on_asking(self, watch: Watch, asked: Future[None]) -> None:
+        if self._watches.awaits(watch):
+            try:
+                self._ask(watch, asked)
+            except WSClientError:
+                pass  # the listener was told
+        else:  # it was released meanwhile, or the connection was lost, and the next one brings it back
+            self._leave(watch)
+            self._answered(watch, asked, None)
+
+    def _take_over(self, watch: Watch, known: Watch | None) -> None:
+        """Ends the user's own watch, so that it can begin anew for both."""
+        if known is not None:
+            watch.shared = True
+            self._watches.ended([watch.key])
+        self._end(watch.key, self._watches.ends(watch.key))
+
+    def _leave(self, watch: Watch) -> None:
+        """It isn't wanted any more: the user has back what was taken over for it."""
+        if not watch.shared or watch.key in self._watches:
+            return
+        [(request, _)] = self._dialect.subscriptions([watch.key])
+        self._watches.give_back(watch)
+        try:
+            self._submit(request)
+        except WSClientError:
+            pass  # the next connection brings it back
+
+    def _end(self, key: Hashable, ending: Future[None]) -> None:
         reply = None
-        for request in self._dialect.unsubscriptions([key]):
-            reply = self._submit(request)
-        return reply
+        try:
+            for request in self._dialect.unsubscriptions([key]):
+                reply = self._submit(request)
+        except BaseException as error:
+            self._watches.ended_at_last(key, ending)
+            if not isinstance(error, WSClientError):
+                raise
+            return  # the watch has ended with its connection, or ends with it
+        if reply is None:
+            self._watches.ended_at_last(key, ending)
+        else:
+            reply.add_done_callback(lambda _: self._watches.ended_at_last(key, ending))

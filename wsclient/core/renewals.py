@@ -111,6 +111,9 @@ class Renewals:
     def _renewed(self, watch: Watch, outcome: Outcome | None) -> None:
         if isinstance(outcome, dict) and self._watches.get(watch.key) is watch:
             self._watches.began([watch], outcome)
+        elif isinstance(outcome, CommandError) and self._dialect.watches_already(outcome) and not watch.again:
+            watch.again = True  # the user's own request came between the two halves
+            self.renew(watch)
         elif isinstance(outcome, CommandError):
             self._watches.refused([watch.key], outcome)
             self._caller.error(outcome)

@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..errors import InvalidRequest, WSClientError
 from .dialect import Dialect, Message
-from .reply import Reply
 
 Key = Hashable
 """What a watch watches, in its dialect's words."""
@@ -59,6 +59,8 @@ class Watch:
     heard: float = 0.0  # when the last message of it came; the event thread's
     renewing: bool = False  # it was stale and is asked for again; the event thread's
     mute: bool = False  # nothing was heard of it since it was stale; the event thread's
+    doubtful: bool = False  # the user has ended it, before its request or after it; likewise
+    again: bool = False  # another one of the user's was quicker, and it is asked for once more; likewise
 
 
 class Watches:
@@ -70,7 +72,7 @@ class Watches:
         self._lock = threading.Lock()  # guards what follows, for writing; single look-ups need none
         self._kept: dict[Key, Watch] = {}  # in the order in which they began
         self._asked: dict[Key, Watch] = {}  # whose listener waits for the answer
-        self._ending: dict[Key, Reply[Any]] = {}  # the requests to end one, until somebody asks
+        self._ending: dict[Key, Future[None]] = {}  # done when the end of one has its outcome
         self.attentive = False  # whether somebody needs notices decoded; for others to read
         self.timed = False  # whether a watch may become stale; likewise
 
@@ -112,7 +114,7 @@ class Watches:
         with self._lock:
             for watch in watches:
                 watch.heard = now
-                watch.renewing = False
+                watch.renewing = watch.again = False
                 known = self._kept.get(watch.key)
                 if known is not None and watch.listener is None and known.listener is not None:
                     known.shared = True
@@ -132,7 +134,9 @@ class Watches:
         followed = []
         with self._lock:
             for key in keys:
-                known = self._kept.get(key)
+                known, asked = self._kept.get(key), self._asked.get(key)
+                if asked is not None and asked.sent and not asked.again:
+                    asked.doubtful = True
                 if known is not None and known.listener is not None:
                     followed.append(key)
                 else:
@@ -156,15 +160,21 @@ class Watches:
             if known is not None and known.listener is not None:
                 raise InvalidRequest(f"{known.listener!r} lives on this watch: close it instead")
 
-    def ends_with(self, key: Key, reply: Reply[Any]) -> None:
-        """The request that ends what was released; a new beginning has to wait for its answer."""
+    def ends(self, key: Key) -> Future[None]:
+        """Something is about to be ended. Whoever does that says so when it is: a new beginning waits for it."""
         with self._lock:
-            self._ending[key] = reply
+            return self._ends(key)
 
-    def ending(self, key: Key) -> Reply[Any] | None:
-        """The request that ends this, if one was made since this was asked last."""
+    def ending(self, key: Key) -> Future[None] | None:
+        """What a new beginning has to wait for."""
+        return self._ending.get(key)
+
+    def ended_at_last(self, key: Key, ending: Future[None]) -> None:
+        """The exchange has told that something has ended, or it has ended with its connection."""
         with self._lock:
-            return self._ending.pop(key, None)
+            if self._ending.get(key) is ending:
+                del self._ending[key]
+        ending.set_result(None)
 
     def gave_up(self, error: WSClientError) -> None:
         """No connection could be had: they are kept for when somebody asks for one again."""
@@ -183,19 +193,20 @@ class Watches:
     def get(self, key: Key) -> Watch | None:
         return self._kept.get(key)
 
-    def release(self, key: Key, listener: Listener) -> bool:
-        """A listener follows no longer; whether there is a watch of its that has to be ended."""
+    def release(self, key: Key, listener: Listener) -> Future[None] | None:
+        """A listener follows no longer; see `ends`, if there is a watch of its that has to be ended."""
         with self._lock:
             asked, kept = self._asked.get(key), self._kept.get(key)
             if asked is not None and asked.listener is listener:
                 del self._asked[key]  # its answer ends it
             following = kept is not None and kept.listener is listener
-            ends = False
+            ends = None
             if kept is not None and following:
-                ends = not kept.shared
                 del self._kept[key]
                 if kept.shared:
                     self._kept[key] = Watch(key, heard=self._clock())
+                else:
+                    ends = self._ends(key)
             self._look()
             return ends
 
@@ -203,8 +214,19 @@ class Watches:
         with self._lock:
             return list(self._kept.values())
 
+    def give_back(self, watch: Watch) -> None:
+        """The user's own watch was to be shared, and isn't: it is kept as it was, for the next connection too."""
+        with self._lock:
+            if watch.key not in self._kept:
+                self._kept[watch.key] = Watch(watch.key, heard=self._clock())
+            self._look()
+
     def __contains__(self, key: Key) -> bool:
         return key in self._kept
+
+    def _ends(self, key: Key) -> Future[None]:
+        ending = self._ending[key] = Future()
+        return ending
 
     def _look(self) -> None:
         watches = [*self._kept.values(), *self._asked.values()]
@@ -261,6 +283,6 @@ class Watches:
         with self._lock:
             watches = [*self._kept.values(), *self._asked.values()]
         for watch in watches:
-            watch.renewing = watch.mute = False
+            watch.renewing = watch.mute = watch.again = watch.doubtful = False
             if watch.listener is not None:
                 watch.listener.lost()
