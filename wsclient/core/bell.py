@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 _LONGEST = 86400.0  # seconds; the system's calls take no more than some weeks
+_HIGHEST = 512
 POSSIBLE = hasattr(os, "eventfd")
 
 
@@ -21,11 +22,13 @@ class Bell:
     fd: an eventfd, which this closes
     """
 
-    __slots__ = ("_fd", "_poll")
+    __slots__ = ("_fd", "_poll", "in_use")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._poll: Any = None
+        self.in_use = False
+        """Whether its thread waits with it, and a signal's handler that runs there needs something else."""
 
     def ring(self) -> None:
         """Wakes the thread, now or when it sleeps next."""
@@ -39,7 +42,10 @@ class Bell:
                 self._poll.register(self._fd, select.POLLIN)
             if not self._poll.poll(min(timeout, _LONGEST) * 1000):
                 return
-        os.eventfd_read(self._fd)
+        try:
+            os.eventfd_read(self._fd)
+        except InterruptedError:
+            pass  # a signal came, and its handler has run
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         close(self._fd)
@@ -49,13 +55,20 @@ _threads = threading.local()
 
 
 def mine() -> Bell | None:
-    """This thread's own; None where there are none, or too many files are open."""
+    """This thread's own; None where it is in use, where there are none, or where many files are open."""
     bell: Bell | None = getattr(_threads, "bell", None)
-    if bell is None and POSSIBLE:
-        try:
-            bell = _threads.bell = Bell(os.eventfd(0, os.EFD_CLOEXEC))
-        except OSError:
-            return None
+    if bell is not None:
+        return None if bell.in_use else bell
+    if not POSSIBLE:
+        return None
+    try:
+        fd = os.eventfd(0, os.EFD_CLOEXEC)
+    except OSError:
+        return None
+    if fd > _HIGHEST:  # each waiting thread takes one, and they are for sockets first
+        os.close(fd)
+        return None
+    bell = _threads.bell = Bell(fd)
     return bell
 
 

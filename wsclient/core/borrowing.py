@@ -135,12 +135,12 @@ class Borrowing:
         for done, event in enumerate(events):
             if event.__class__ is not str:
                 return events[done:]
-            self._session.spoke = True
             if mark in event:
                 if not self._settles(event, reply):
                     return events[done:]
             elif greeting is not None and greeting in event:
                 return events[done:]
+            self._session.spoke = True
         return []
 
     def _settles(self, text: str, own: Reply[Any]) -> bool:

@@ -205,7 +205,7 @@ class Connection(Generic[C]):
             self._life.deferred.add(Deferred(reply, text, private))
             session = self._life.open_session
             if session is not None:  # else one is opened for what is deferred
-                self._life.deferred.flush(session)
+                self._life.deferred.flush_new(session)
             return reply
         reply.made_by_waiting_caller()
         try:
@@ -227,6 +227,8 @@ class Connection(Generic[C]):
     def call(self, request: Message, timeout: float | None, *, stale_after: float | None = None) -> Any:
         """Sends a request and waits for its outcome, `timeout` seconds or as long as it takes.
 
+        The Reply is the `reply` of the `TimeoutError` that it may raise: the call is under way then.
+
         Raises `WouldDeadlock` on the event thread, before anything is sent.
         """
         if self.on_event_thread():
@@ -241,7 +243,11 @@ class Connection(Generic[C]):
         except TimeoutError:
             if reply.done():
                 raise  # it was the reply's own
-            raise TimeoutError(f"no reply to {title(request)} within {timeout:g} s, so far") from None
+            error = TimeoutError(
+                f"no reply to {title(request)} within {timeout:g} s, so far: `.reply` may yet have it"
+            )
+            error.reply = reply  # type: ignore[attr-defined]
+            raise error from None
 
     def connect(self) -> None:
         """Connects now, unless that is done; waits, and raises what went wrong."""
@@ -351,7 +357,7 @@ class Connection(Generic[C]):
             session = self._life.session(waits_until or None)
             try:
                 if private and not session.login.done:
-                    self._log_in(session)
+                    self._log_in(session, waits_until or None)
                 if waits_until == 0:
                     session.send(reply, text)
                 else:
@@ -385,11 +391,11 @@ class Connection(Generic[C]):
         if isinstance(error, WSClientError):
             raise error
 
-    def _log_in(self, session: Session) -> None:
+    def _log_in(self, session: Session, until: float | None = None) -> None:
         attempt = session.login.begin(waits=True)
         if attempt is not None:
             self._caller.nudge()
-            attempt.wait(session.login)
+            attempt.wait(session.login, None if until is None else until - self._clock())
 
     def _withdraw(self, reply: Reply[Any]) -> None:
         """Takes back a call that wasn't sent, and of which nobody has the Reply."""

@@ -1,5 +1,6 @@
 """The calls made on the event thread, which can't wait there for the connection or for the login."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,22 +24,27 @@ class DeferredCalls:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._queue: list[Deferred] = []
+        self._held: deque[Deferred] = deque()  # which this session's state doesn't allow yet
+        self._new: deque[Deferred] = deque()  # which come after those
 
     def __bool__(self) -> bool:
-        return bool(self._queue)
+        return bool(self._held or self._new)
 
     def add(self, call: Deferred) -> None:
-        self._queue.append(call)
+        self._new.append(call)
 
     def flush(self, session: Session) -> None:
-        """Sends what this session's state allows."""
-        held = []
-        while self._queue:
-            call = self._queue.pop(0)
+        """Sends what this session's state allows, which has changed."""
+        held, self._held = self._held, deque()
+        self._new.extendleft(reversed(held))
+        self.flush_new(session)
+
+    def flush_new(self, session: Session) -> None:
+        """Likewise, where it hasn't: what was held is still to be."""
+        while self._new:
+            call = self._new.popleft()
             if not self._pass_on(session, call):
-                held.append(call)
-        self._queue[:0] = held
+                self._held.append(call)
 
     def _pass_on(self, session: Session, call: Deferred) -> bool:
         """Sends a call; False where it has to wait for the login or for the next connection."""
@@ -61,10 +67,12 @@ class DeferredCalls:
 
     def fail(self, outcome: Callable[[Deferred], WSClientError | None]) -> None:
         """Ends the calls for which there is an outcome; the others stay."""
-        queue, self._queue = self._queue, []
-        for call in queue:
+        calls = [*self._held, *self._new]
+        self._held.clear()
+        self._new.clear()
+        for call in calls:
             error = outcome(call)
             if error is None:
-                self._queue.append(call)
+                self._new.append(call)
             elif self._calls.drop(call.reply):
                 fail(call.reply, error)

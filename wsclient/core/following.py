@@ -119,9 +119,8 @@ class Following:
         self._ask(watch, asked)
 
     def _ask(self, watch: Watch, asked: Future[None]) -> None:
-        [(request, _)] = self._dialect.subscriptions([watch.key])
         try:
-            reply = self._submit(request, watch=watch)
+            reply = self._made(self._beginning(watch.key), watch)
         except BaseException as error:
             self._answered(watch, asked, error)
             raise
@@ -199,10 +198,9 @@ class Following:
         """It isn't wanted any more: the user has back what was taken over for it."""
         if not watch.shared or watch.key in self._watches:
             return
-        [(request, _)] = self._dialect.subscriptions([watch.key])
         self._watches.give_back(watch)
         try:
-            self._submit(request)
+            self._made(self._beginning(watch.key))
         except WSClientError:
             pass  # the next connection brings it back
 
@@ -210,7 +208,7 @@ class Following:
         reply = None
         try:
             for request in self._dialect.unsubscriptions([key]):
-                reply = self._submit(request)
+                reply = self._made(request)
         except BaseException as error:
             self._watches.ended_at_last(key, ending)
             if not isinstance(error, WSClientError):
@@ -220,3 +218,28 @@ class Following:
             self._watches.ended_at_last(key, ending)
         else:
             reply.add_done_callback(lambda _: self._watches.ended_at_last(key, ending))
+
+    def _beginning(self, key: Hashable) -> Message:
+        [(request, _)] = self._dialect.subscriptions([key])
+        return request
+
+    def _made(self, request: Message, watch: Watch | None = None) -> Reply[Any]:
+        """Makes a call whose answer is due in time: nobody else would find out that it doesn't come."""
+        reply = self._submit(request, watch=watch)
+        if reply.carrier is not None:
+            self._expect(reply)
+        else:  # made on the event thread, to be sent later
+            before = reply.on_sending
+
+            def on_sending() -> None:
+                if before is not None:
+                    before()
+                self._expect(reply)
+
+            reply.on_sending = on_sending
+        return reply
+
+    def _expect(self, reply: Reply[Any]) -> None:
+        session = self._life.open_session
+        if session is not None:
+            session.post(lambda: session.expect(reply))

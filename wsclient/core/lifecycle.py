@@ -38,6 +38,7 @@ from .watches import Watches
 logger = logging.getLogger("wsclient")
 
 C = TypeVar("C")
+_ENDLESS = 1 << 30  # tries
 
 
 class State(Enum):
@@ -96,6 +97,10 @@ class Lifecycle(Generic[C]):
         self._recovering = False
         self._last: WSClientError = stopped()  # why the last connection or try failed
         self._halt = threading.Event()  # ends the pauses between tries
+        # Calls made on the event thread open connections too, one after the other if they are made when one ends:
+        self._calm = Backoff(replace(reconnect or Reconnect(), tries=_ENDLESS))
+        self._upset = False  # the last connection couldn't be had, or ended before it proved healthy
+        self._hurry = threading.Event()  # ends such a pause, since somebody waits
         self._lock = threading.Lock()  # guards what follows
         self._stopped = False
         self._session: Session | None = None  # what callers may use
@@ -181,6 +186,7 @@ class Lifecycle(Generic[C]):
             if self._caller.handles_errors:
                 self._caller.error(failure)
             raise not_sent(failure)
+        self._hurry.set()
         self._caller.nudge()
         return opening.wait(None if until is None else until - self._clock())
 
@@ -211,6 +217,7 @@ class Lifecycle(Generic[C]):
             session, opening, abort, thread = self._running, self._opening, self._abort, self._thread
             self._opening = None
         self._halt.set()
+        self._hurry.set()
         self._meter.stop()
         self._caller.release()
         if opening is not None:
@@ -238,8 +245,30 @@ class Lifecycle(Generic[C]):
     # -- the event thread
 
     def _run(self) -> None:
-        self._live()
-        self._caller.retire()
+        try:
+            self._live()
+        except BaseException as error:
+            self._fall(TransportError(f"the event thread failed: {error!r}"))
+            logger.exception("the event thread failed")
+        finally:
+            self._caller.retire()
+
+    def _fall(self, error: TransportError) -> None:
+        """A mistake of ours, or of what we were given, ended the thread: everybody is told, another may start."""
+        with self._lock:
+            opening, session = self._opening, self._running
+            self._opening = self._session = self._running = None
+            self._thread = self._event_ident = None
+        self._recovering = False
+        if session is not None:
+            session.discard()
+            session.login.lost(error)
+            for reply in self.calls.lost(session):
+                fail(reply, outcome_unknown(error, reply) if reply.left else not_sent(error))
+        if opening is not None:
+            opening.end(error)
+        self.watches.lost()
+        self._fail_waiting(error)
 
     def _live(self) -> None:
         self._event_ident = threading.get_ident()
@@ -255,7 +284,7 @@ class Lifecycle(Generic[C]):
                     return
             if opening is None:
                 self._fail_waiting(stopped())
-            elif not self._recovering or self._paused(opening):
+            elif self._paused(opening) if self._recovering else self._calmed(opening):
                 self._try(opening)
             del opening  # it would live as long as the next session
 
@@ -270,6 +299,15 @@ class Lifecycle(Generic[C]):
             self._fail(opening, error)
             return False
         self._pause(self._halt, delay)
+        return not self._stopped
+
+    def _calmed(self, opening: Opening) -> bool:
+        """Waits before opening for calls of the event thread's own alone, if it did so in vain before."""
+        if self._upset and not opening.waited_for:
+            delay = self._calm.next()
+            self._hurry.clear()
+            if delay and not (opening.waited_for or self._stopped):
+                self._pause(self._hurry, delay)
         return not self._stopped
 
     def _end_recovery(self) -> None:
@@ -295,6 +333,7 @@ class Lifecycle(Generic[C]):
         with self._lock:
             if self._opening is opening:
                 self._opening = None
+        self._upset = True
         opening.end(error)  # before the error handler, which may wait for a lock that a waiter holds
         self.keepsakes.fail_calls(error)
         if self._caller.handles_errors or not opening.waited_for:
@@ -374,6 +413,9 @@ class Lifecycle(Generic[C]):
         cause = ending.error or (stopped() if halted else closed(url, ending.code))
         session.ended()
         self._opener.lasted(session.proved)
+        self._upset = not session.proved
+        if session.proved:
+            self._calm.reset()
         if self._backoff is None:
             self.watches.refused([watch.key for watch in self.watches.kept()], cause)
         else:

@@ -5,12 +5,13 @@ the greeting and the answer, and everybody's deadline is the same: each step, th
 `timeout` seconds.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
 from enum import Enum, auto
 
-from ..errors import ProtocolError, TransportError, WSClientError, same_again
+from ..errors import NotSent, ProtocolError, TransportError, WSClientError, same_again
 from .dialect import Greeting
 from .outcomes import login_failed
 from .transport import Gone
@@ -40,10 +41,16 @@ class Attempt:
     def ended(self) -> bool:
         return self._ended.is_set()
 
-    def wait(self, login: "Login") -> None:
-        """Waits for the outcome; raises it where it is an error. Never for the event thread."""
-        while not self._ended.wait(login.remaining()):
+    def wait(self, login: "Login", timeout: float | None = None) -> None:
+        """Waits for the outcome; raises it where it is an error. Never for the event thread.
+
+        timeout: seconds after which `NotSent` is raised, and the login goes on; without it for as long as it takes
+        """
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._ended.wait(max(0.0, min(login.remaining(), until - time.monotonic()))):
             login.expire()
+            if not self.ended and time.monotonic() >= until:
+                raise NotSent(f"not sent: the login wasn't done within {max(0.0, timeout or 0):.3g} s")
         if self.error is not None:
             raise same_again(self.error)
 

@@ -1,4 +1,4 @@
-"""Watches that have gone quiet while their connection lives: asked for again, and the answer waited for."""
+"""Watches that have gone quiet while their connection lives, asked for again; and answers that are due in time."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -48,6 +48,7 @@ class Renewals:
         self._timeout = timeout
         self._clock = clock
         self._asked: dict[Future[Any], float] = {}  # the requests under way, until when they have to be answered
+        self._late: set[Future[Any]] = set()  # those that weren't, though their answers may have come
 
     @property
     def timed(self) -> bool:
@@ -59,12 +60,22 @@ class Renewals:
         stale = self._watches.stale_at()
         return min((*self._asked.values(), *(() if stale is None else (stale,))), default=None)
 
-    def check(self, now: float) -> None:
-        """Renews what has gone quiet; gives the connection up if that doesn't help."""
-        for reply, until in self._asked.items():
-            if now >= until:
-                self._session.give_up(StaleFeed(f"{self._name} didn't answer when asked again: {reply!r}"))
+    def check(self, now: float, idle: bool) -> None:
+        """Renews what has gone quiet; gives the connection up if that doesn't help.
+
+        idle: there is nothing to read
+        """
+        for reply, until in [*self._asked.items()]:
+            if now < until:
+                continue
+            if idle or reply in self._late:
+                self._session.give_up(
+                    StaleFeed(f"{self._name} owes an answer after {self._timeout:g} s: {reply!r}")
+                )
                 return
+            # a handler was slow, perhaps, and the answer has come meanwhile
+            self._late.add(reply)
+            self._asked[reply] = now + self._timeout
         for watch in self._watches.stale(now):
             if watch.mute and watch.fed:
                 self._session.give_up(StaleFeed(f"{self._name} says nothing of {watch.key}, though asked again"))
@@ -100,13 +111,17 @@ class Renewals:
             self._ask(request, lambda outcome: self._renewed(watch, outcome))
 
     def _ask(self, request: Message, then: Callable[[Outcome | None], None]) -> None:
-        reply = self._session.ask(request, then)
+        self.expect(self._session.ask(request, then))
+
+    def expect(self, reply: Reply[Any]) -> None:
+        """The connection is given up unless this has its outcome in time."""
         if not reply.done():
             self._asked[reply] = self._clock() + self._timeout
             reply.add_done_callback(self._answered)
 
     def _answered(self, reply: Future[Any]) -> None:
-        del self._asked[reply]
+        self._asked.pop(reply, None)
+        self._late.discard(reply)
 
     def _renewed(self, watch: Watch, outcome: Outcome | None) -> None:
         if isinstance(outcome, dict) and self._watches.get(watch.key) is watch:

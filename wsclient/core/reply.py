@@ -226,11 +226,15 @@ class Reply(Future[T], Generic[T]):
         two sees what the other has done.
         """
         until = None if timeout is None else time.monotonic() + timeout
-        while not self.done():
-            left = None if until is None else until - time.monotonic()
-            if left is not None and left <= 0:
-                return False
-            bell.sleep(left)
+        bell.in_use = True
+        try:
+            while not self.done():
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                bell.sleep(left)
+        finally:
+            bell.in_use = False
         return True
 
     def _passed(self, timeout: float | None) -> bool:

@@ -108,6 +108,7 @@ class Session:
             self, name=name, dialect=dialect, caller=caller, watches=watches, timeout=timeout, clock=clock
         )
         self.renew = self._renewals.renew
+        self.expect = self._renewals.expect
         self._borrowing = Borrowing(transport, self._reader, self, calls, dialect, codec, self._keepalive, clock)
         self._own = OwnCalls(
             self,
@@ -251,7 +252,7 @@ class Session:
         while self._jobs and self._ending is None:
             self._jobs.popleft()()
         if self._ending is None:
-            self._check_deadlines(self._clock())
+            self._check_deadlines(self._clock(), idle=not readable)
 
     def _take(self, received: bytes | list[frames.Event] | OSError | None) -> None:
         """What the socket gave, here or to a caller who had borrowed the reading."""
@@ -284,7 +285,8 @@ class Session:
             next_one = min(next_one, renewal)
         return next_one
 
-    def _check_deadlines(self, now: float) -> None:
+    def _check_deadlines(self, now: float, idle: bool) -> None:
+        """idle: nothing came, so that what hasn't been answered isn't just waiting to be read."""
         if self.login.deadline() is not None:
             self.login.expire()
         if self._closing is not None:
@@ -294,7 +296,7 @@ class Session:
         if self.restoring is not None:
             self.restoring.expire(now)
         elif self._renewals.timed:
-            self._renewals.check(now)
+            self._renewals.check(now, idle)
         due = self._keepalive.due(now)
         if due is Due.PING:
             self._transmit(frames.PING, b"")
@@ -303,7 +305,10 @@ class Session:
 
     def _deliver(self, events: list[frames.Event]) -> None:
         if not self.spoke and self._ready_at is not None:
-            self.spoke = any(event.__class__ is str for event in events)
+            greeting = self._dialect.greeting_mark  # which shows no more than that somebody took the call
+            self.spoke = any(
+                isinstance(event, str) and (greeting is None or greeting not in event) for event in events
+            )
         self._texts.deliver(events)
 
     def on_event(self, event: frames.Event) -> None:

@@ -8,13 +8,16 @@ isn't his he leaves in the inbox, and rings.
 This needs epoll (a sleeping `poll` can't be told to look away). Elsewhere `borrow()` always says no.
 """
 
+import math
 import os
 import select
 import socket
 import threading
+import time
 from typing import Any
 
 _LONGEST = 86400.0  # seconds; the system's calls take no more than some weeks
+_NAP = 0.25  # seconds
 _CAN_BORROW = hasattr(select, "epoll") and hasattr(os, "eventfd")
 
 
@@ -83,19 +86,31 @@ class Turns:
         if not _CAN_BORROW:
             return
         with self._lock:
-            if self._sleeping and self.borrower is None and self._lending and not self.inbox:
+            # who dozes is a caller whose turn was taken back by the handler of a signal, which asks here now
+            if self._sleeping and self.borrower is None and self._lending and not (self.inbox or self._dozing):
                 self.borrower = who
                 self._borrower_ident = threading.get_ident()
                 # under the lock, so that it can't meet the event thread's own change of the same; it never blocks
                 self._epoll.modify(self._fd, self._interest & ~select.EPOLLIN)
 
     def await_data(self, timeout: float | None) -> bool:
-        """As the borrower: sleeps until there is something to read; False after `timeout` seconds."""
-        # a negative time, which is what a deadline that has passed leaves, would be for ever
-        limit = None if timeout is None else min(max(0.0, timeout), _LONGEST) * 1000
+        """As the borrower: sleeps until there is something to read; False after `timeout` seconds, or when its
+        turn was taken back.
+
+        That is the work of a signal's handler. The system's call goes on after it, so it looks now and then.
+        """
+        me = self.borrower
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        left = _NAP if timeout is None else min(max(0.0, timeout), _NAP)
         self._dozing = True
         try:
-            return bool(self._poll.poll(limit))
+            while not self._poll.poll(left * 1000):
+                if self.borrower is not me:
+                    return False
+                left = min(until - time.monotonic(), _NAP)
+                if left <= 0:
+                    return False
+            return True
         finally:
             self._dozing = False
 

@@ -1,5 +1,6 @@
 """The table of calls that wait for a reply."""
 
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from wsclient.errors import InvalidRequest
 
 class Session:
     """Something that carries calls."""
+
+    account: Hashable = None
 
     def read_for(self, reply: Reply[Any], timeout: float | None) -> None:
         raise NotImplementedError
