@@ -1,17 +1,21 @@
 """Books whose watches meet losses, interruptions and the user's own calls at the worst moment."""
 
+import queue
 import signal
 import threading
-from typing import Any
+import time
+from typing import Any, Self
 
 import pytest
 
 from tests.conftest import MakeClient
-from tests.peers import PATIENCE, Peer, PeerServer
-from wsclient import Conflict, NotSent, StaleFeed, WSClient
+from tests.peers import PATIENCE, PING, PONG, Peer, PeerServer
+from wsclient import Conflict, NotSent, Reconnect, StaleFeed, WSClient
+from wsclient.coinflex.book import OrderBook
 
 BASE, COUNTER = 63488, 65283
 PAIR: dict[str, Any] = {"base": BASE, "counter": COUNTER}
+SOON = Reconnect(tries=20, base=0.01, cap=0.05)
 
 
 def serve(peer: Peer) -> None:
@@ -45,25 +49,48 @@ def ask(client: WSClient) -> None:
 # -- interrupted
 
 
+class Interruption:
+    """Interrupts the main thread once, as a Ctrl-C does, in whatever it waits for."""
+
+    def __init__(self) -> None:
+        self._raised = False
+        self.over = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGUSR1, self._handle)
+        return self
+
+    def __exit__(self, *how: object) -> None:
+        signal.signal(signal.SIGUSR1, self._before)
+
+    def happen(self) -> None:
+        """On another thread. More than once, since a signal that comes just before a wait is seen after it."""
+        until = time.monotonic() + PATIENCE
+        while not self.over.wait(0.05):
+            assert time.monotonic() < until
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    def _handle(self, number: int, frame: object) -> None:
+        if not self._raised:
+            self._raised = True
+            raise KeyboardInterrupt
+
+
 def test_a_book_whose_beginning_was_interrupted_is_begun_when_it_is_asked_for_again(
     make_client: MakeClient,
 ) -> None:
-    interrupted = threading.Event()
-    caller = threading.get_ident()
-
     def script(peer: Peer) -> None:
-        signal.pthread_kill(caller, signal.SIGINT)  # which waits for the handshake by now
-        assert interrupted.wait(PATIENCE)
+        interruption.happen()  # to who waits for the handshake
         peer.upgrade()
         serve(peer)
 
-    with PeerServer(script, handshake=False) as server:
+    with Interruption() as interruption, PeerServer(script, handshake=False) as server:
         client = make_client(server.url, socket_timeout=PATIENCE)
         try:
             with pytest.raises(KeyboardInterrupt):
                 client.order_book(BASE, COUNTER).wait(PATIENCE)
         finally:
-            interrupted.set()
+            interruption.over.set()
         ask(client)
         book = client.order_book(BASE, COUNTER)
         assert not book.wait(PATIENCE).stale
@@ -71,13 +98,11 @@ def test_a_book_whose_beginning_was_interrupted_is_begun_when_it_is_asked_for_ag
 
 
 def test_who_waits_for_a_book_whose_beginning_was_interrupted_is_told(make_client: MakeClient) -> None:
-    interrupted = threading.Event()
-    caller = threading.get_ident()
     told: list[BaseException | None] = []
 
     def share() -> None:
         book = client.order_book(BASE, COUNTER)
-        signal.pthread_kill(caller, signal.SIGINT)
+        shared.set()
         try:
             book.wait(PATIENCE)
         except NotSent as error:
@@ -85,17 +110,18 @@ def test_who_waits_for_a_book_whose_beginning_was_interrupted_is_told(make_clien
 
     def script(peer: Peer) -> None:
         sharing.start()
-        assert interrupted.wait(PATIENCE)
+        assert shared.wait(PATIENCE)
+        interruption.happen()
 
-    sharing = threading.Thread(target=share)
-    with PeerServer(script, handshake=False) as server:
+    sharing, shared = threading.Thread(target=share), threading.Event()
+    with Interruption() as interruption, PeerServer(script, handshake=False) as server:
         client = make_client(server.url, socket_timeout=PATIENCE)
         try:
             with pytest.raises(KeyboardInterrupt):
                 client.order_book(BASE, COUNTER).wait(PATIENCE)
             sharing.join(PATIENCE)
         finally:
-            interrupted.set()
+            interruption.over.set()
         client.stop()
     assert len(told) == 1
 
@@ -239,3 +265,105 @@ def test_a_book_that_the_users_unwatch_may_have_ended_is_begun_anew_whatever_is_
         client.WatchOrders(**PAIR, watch=False).result(PATIENCE)
         assert whole.wait(PATIENCE)
         client.stop()
+
+
+# -- answers that don't come
+
+
+def mute(peer: Peer) -> None:
+    """Answers Pings, and nothing else."""
+    while True:
+        frame = peer.receive_frame()
+        if frame.opcode == PING:
+            peer.frame(PONG, frame.payload)
+
+
+def test_a_connection_on_which_a_first_watch_is_not_answered_is_replaced(make_client: MakeClient) -> None:
+    told: list[Exception] = []
+    with PeerServer([mute, serve]) as server:
+        client = make_client(
+            server.url,
+            err_handler=lambda client, error: told.append(error),
+            reconnect=SOON,
+            socket_timeout=0.3,
+            ping_interval=0.1,
+        )
+        assert not client.order_book(BASE, COUNTER).wait(PATIENCE).stale
+        client.stop()
+    assert [type(error) for error in told] == [StaleFeed]
+
+
+def test_a_connection_on_which_an_unwatch_is_not_answered_is_replaced_where_a_book_waits_for_it(
+    make_client: MakeClient,
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.reply(peer.receive("WatchOrders"), orders=[])
+        mute(peer)
+
+    told: list[Exception] = []
+    with PeerServer([script, serve]) as server:
+        client = make_client(
+            server.url,
+            err_handler=lambda client, error: told.append(error),
+            reconnect=SOON,
+            socket_timeout=0.3,
+            ping_interval=0.1,
+        )
+        client.order_book(BASE, COUNTER).wait(PATIENCE).close()
+        assert not client.order_book(BASE, COUNTER).wait(PATIENCE).stale
+        client.stop()
+    assert [type(error) for error in told] == [StaleFeed]
+
+
+def test_a_book_that_is_asked_for_on_the_event_thread_has_to_be_answered_in_time_too(
+    make_client: MakeClient,
+) -> None:
+    books: queue.Queue[OrderBook] = queue.Queue()
+    with PeerServer([mute, serve]) as server:
+        client = make_client(
+            server.url,
+            open_handler=lambda client: books.put(client.order_book(BASE, COUNTER)),
+            err_handler=lambda client, error: None,
+            reconnect=SOON,
+            socket_timeout=0.3,
+            ping_interval=0.1,
+        )
+        client.EstimateMarketOrder(**PAIR, quantity=1)
+        assert not books.get(timeout=PATIENCE).wait(PATIENCE).stale
+        client.stop()
+
+
+def test_a_slow_handler_is_not_taken_for_an_answer_that_does_not_come(make_client: MakeClient) -> None:
+    timeout = 0.3
+
+    def script(peer: Peer) -> None:
+        watch = peer.receive("WatchOrders")
+        answer(peer, peer.receive("EstimateMarketOrder"), set())  # by now the watch's answer is waited for
+        peer.send_text({"notice": "TickerChanged", **PAIR})
+        assert busy.wait(PATIENCE)
+        answer(peer, watch, set())
+        answered.set()
+        serve(peer)
+
+    def handle(client: WSClient, text: str) -> None:
+        if "TickerChanged" in text:
+            busy.set()
+            assert answered.wait(PATIENCE)
+            time.sleep(2 * timeout)  # being slow
+
+    told: list[Exception] = []
+    busy, answered = threading.Event(), threading.Event()
+    with PeerServer(script) as server:
+        client = make_client(
+            server.url,
+            handle,
+            err_handler=lambda client, error: told.append(error),
+            reconnect=SOON,
+            socket_timeout=timeout,
+        )
+        book = client.order_book(BASE, COUNTER)
+        ask(client)
+        book.wait(PATIENCE)
+        ask(client)  # on the connection that there was, since it hasn't ended
+        client.stop()
+    assert (told, server.connections) == ([], 1)
