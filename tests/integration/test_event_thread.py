@@ -202,6 +202,7 @@ def test_a_mistake_on_the_event_thread_is_told_and_the_next_call_finds_another_t
     def script(peer: Peer) -> None:
         peer.reply(peer.receive("WatchOrders"), orders=[])
         if peer.number == 0:
+            assert whole.wait(PATIENCE)
             peer.end()
             return
         peer.reply(peer.receive("EstimateMarketOrder"))
@@ -210,7 +211,7 @@ def test_a_mistake_on_the_event_thread_is_told_and_the_next_call_finds_another_t
     def mistaken() -> float:
         raise ZeroDivisionError
 
-    failed = threading.Event()
+    failed, whole = threading.Event(), threading.Event()
 
     class Listening(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -225,7 +226,10 @@ def test_a_mistake_on_the_event_thread_is_told_and_the_next_call_finds_another_t
                 server.url, err_handler=lambda client, error: None, reconnect=Reconnect(random=mistaken)
             )
             book = client.order_book("XBT", "USDT").wait(PATIENCE)
+            whole.set()
             assert failed.wait(PATIENCE)
+            with pytest.raises(TransportError, match="ZeroDivisionError"):
+                book.wait(PATIENCE)
             assert estimate(client).result(PATIENCE)["error_code"] == 0
             assert not book.wait(PATIENCE).stale
             client.stop()

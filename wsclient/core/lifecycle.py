@@ -268,6 +268,7 @@ class Lifecycle(Generic[C]):
         if opening is not None:
             opening.end(error)
         self.watches.lost()
+        self.watches.gave_up(error)
         self._fail_waiting(error)
 
     def _live(self) -> None:
