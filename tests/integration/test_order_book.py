@@ -549,14 +549,13 @@ def test_a_book_that_is_closed_while_it_is_brought_back_is_ended_and_the_others_
             restoring.set()
             assert closed.wait(PATIENCE)
         peer.reply(asked, orders=[])
-        if peer.number == 1:
-            ended = peer.receive("WatchOrders")
-            assert ended["watch"] is False
-            peer.reply(ended)
         peer.reply(peer.receive("WatchTicker"))
         if peer.number == 0:
             peer.close(1001)
         else:
+            ended = peer.receive("WatchOrders")
+            assert ended["watch"] is False
+            peer.reply(ended)
             peer.reply(peer.receive("EstimateMarketOrder"))
             peer.wait_for_close()
 

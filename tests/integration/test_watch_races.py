@@ -338,7 +338,8 @@ def test_a_slow_handler_is_not_taken_for_an_answer_that_does_not_come(make_clien
 
     def script(peer: Peer) -> None:
         watch = peer.receive("WatchOrders")
-        answer(peer, peer.receive("EstimateMarketOrder"), set())  # by now the watch's answer is waited for
+        answer(peer, peer.receive("EstimateMarketOrder"), set())
+        assert armed.wait(PATIENCE)
         peer.send_text({"notice": "TickerChanged", **PAIR})
         assert busy.wait(PATIENCE)
         answer(peer, watch, set())
@@ -352,7 +353,7 @@ def test_a_slow_handler_is_not_taken_for_an_answer_that_does_not_come(make_clien
             time.sleep(2 * timeout)  # being slow
 
     told: list[Exception] = []
-    busy, answered = threading.Event(), threading.Event()
+    armed, busy, answered = threading.Event(), threading.Event(), threading.Event()
     with PeerServer(script) as server:
         client = make_client(
             server.url,
@@ -362,8 +363,50 @@ def test_a_slow_handler_is_not_taken_for_an_answer_that_does_not_come(make_clien
             socket_timeout=timeout,
         )
         book = client.order_book(BASE, COUNTER)
-        ask(client)
+        ask(client)  # after which the event thread has been told that the watch's answer is due
+        armed.set()
         book.wait(PATIENCE)
         ask(client)  # on the connection that there was, since it hasn't ended
         client.stop()
     assert (told, server.connections) == ([], 1)
+
+
+# -- closed while it is brought back
+
+
+def test_a_book_that_is_closed_when_it_was_brought_back_and_others_were_not_yet_is_ended_and_can_be_had_again(
+    make_client: MakeClient,
+) -> None:
+    def script(peer: Peer) -> None:
+        watching: set[tuple[int, int]] = set()
+        answer(peer, peer.receive("WatchOrders"), watching)
+        other = peer.receive("WatchOrders")
+        if peer.number == 1:
+            restoring.set()
+            assert closed.wait(PATIENCE)
+        answer(peer, other, watching)
+        if peer.number == 0:
+            peer.receive("EstimateMarketOrder")
+            peer.close(1001)
+            return
+        while True:
+            asked = peer.receive()
+            answer(peer, asked, watching)
+            if asked["method"] == "EstimateMarketOrder":
+                seen.append(set(watching))
+
+    seen: list[set[tuple[int, int]]] = []
+    restoring, closed = threading.Event(), threading.Event()
+    with PeerServer(script) as server:
+        client = make_client(server.url, err_handler=lambda client, error: None, reconnect=SOON)
+        book = client.order_book(BASE, COUNTER).wait(PATIENCE)
+        other = client.order_book(BASE, 3).wait(PATIENCE)
+        client.EstimateMarketOrder(**PAIR, quantity=1)
+        assert restoring.wait(PATIENCE)
+        book.close()
+        closed.set()
+        other.wait(PATIENCE)
+        ask(client)
+        assert seen == [{(BASE, 3)}]
+        assert client.order_book(BASE, COUNTER).wait(PATIENCE) is not book
+        client.stop()

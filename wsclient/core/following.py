@@ -91,7 +91,8 @@ class Following:
         if self._life.open_session is not None:
             self._end(key, ending)
         else:
-            self._watches.ended_at_last(key, ending)  # with its connection
+            self._watches.ended_at_last(key, ending)  # with its connection, unless that is being restored
+            self._life.post(lambda: self._end_left(key))
 
     def began(self, watch: Watch, message: Message) -> None:
         """The request of a listener had a good answer; on the event thread."""
@@ -203,6 +204,11 @@ class Following:
             self._made(self._beginning(watch.key))
         except WSClientError:
             pass  # the next connection brings it back
+
+    def _end_left(self, key: Hashable) -> None:
+        """It was released before there was a session to end it on; what is restored later looks itself."""
+        if self._life.open_session is not None and self._life.keepsakes.end_released(key):
+            self._end(key, self._watches.ends(key))
 
     def _end(self, key: Hashable, ending: Future[None]) -> None:
         reply = None

@@ -29,6 +29,7 @@ class Keepsakes:
         """The calls that left with a connection that was lost, to be settled on the next."""
         self.logged_in = False
         """Whether there was a login, which is one of the things to get back."""
+        self._begun: set[Hashable] = set()  # the watches that this connection was asked to begin again
 
     def resubmits(self, reply: Reply[Any]) -> bool:
         """Whether a call is settled on the next connection if this one ends before the reply."""
@@ -58,6 +59,7 @@ class Keepsakes:
         """
         if log_in:
             yield LOG_IN  # a refusal is told where logins are
+        self._begun.clear()
         yield from self._watch_again(self._dialect.subscriptions([watch.key for watch in self._watches.kept()]))
         for reply in [reply for reply in self.unsettled if reply.account != account()]:
             self.unsettled.remove(reply)
@@ -71,6 +73,21 @@ class Keepsakes:
                     succeed(reply, outcome)
                 else:
                     fail(reply, about(outcome, reply))
+        yield from self._end_released()
+
+    def end_released(self, key: Hashable) -> bool:
+        """Whether a watch that was released while all was being brought back has to be ended still."""
+        if key not in self._begun or key in self._watches or self._watches.asked(key):
+            return False
+        self._begun.discard(key)
+        return True
+
+    def _end_released(self) -> Plan:
+        """The watches that were released since they were begun again: calls couldn't end them yet."""
+        while released := [key for key in self._begun if key not in self._watches]:
+            self._begun.difference_update(released)
+            for ending in self._dialect.unsubscriptions(released):  # noqa: UP028
+                yield ending  # `yield from` would send the outcome to a list, which takes none
 
     def _watch_again(self, requests: Sequence[Subscription]) -> Plan:
         for request, keys in requests:
@@ -80,10 +97,8 @@ class Keepsakes:
                     watch.listener.asked()
             outcome = yield request
             if isinstance(outcome, dict):
-                released = [key for key in keys if key not in self._watches]
-                self._watches.began([watch for watch in asked if watch.key not in released], outcome)
-                for ending in self._dialect.unsubscriptions(released) if released else ():  # noqa: UP028
-                    yield ending  # `yield from` would send the outcome to a list, which takes none
+                self._begun.update(keys)
+                self._watches.began([watch for watch in asked if watch.key in self._watches], outcome)
             elif isinstance(outcome, CommandError) and len(keys) > 1:
                 # one of them is what was refused: the others are found by asking for each half
                 half = len(keys) // 2
