@@ -83,10 +83,9 @@ def test_threads_start_in_few_places() -> None:
         )
     }
     assert starting == {
-        "binance/worker.py",
-        "coinbase/snapshots.py",
         "core/handler_queue.py",
         "core/lifecycle.py",
+        "core/worker.py",
         "sandbox/exchange.py",
         "sinks/queue.py",
     }

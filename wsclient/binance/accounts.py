@@ -9,11 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from ..core.worker import Job, Worker
 from ..errors import ClientClosed, CommandError, InvalidRequest, WSClientError
 from .client import Client
 from .multiplexer import Multiplexer
 from .stream import Sink
-from .worker import Job, Worker
 
 logger = logging.getLogger("wsclient")
 
@@ -175,7 +175,6 @@ class KeyedFeed:
         self._sink = self._key = None
         if self._next is not None:
             self._next.cancel()
-            self._worker.look()
         if sink is None or key is None:
             return
         self._streams.end(sink, [key])

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..core.reconnect import Backoff, Reconnect
+from ..core.worker import Job, Worker
 from ..errors import ClientClosed, CommandError, TransportError, WSClientError
 from .carrier import Carrier, Line
 from .errors import MAX_RETRIES
 from .stream import Stream
 from .streams import MAX_STREAMS
-from .worker import Job, Worker
 
 logger = logging.getLogger("wsclient")
 
@@ -117,7 +117,6 @@ class Lane:
         for job in (self._again, self._renew):
             if job is not None:
                 job.cancel()
-        self._worker.look()
         self._again = self._renew = self._lost = None
         self._backoff.reset()
         for carrier in (self._carrier, self._next):

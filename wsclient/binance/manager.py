@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from ..core.connect import Endpoint, check_seconds
 from ..core.reconnect import Reconnect
+from ..core.worker import Worker
 from ..errors import AuthenticationError, ClientClosed, InvalidRequest, WSClientError
 from ..live import Message
 from .accounts import KeyedFeed, ListenKeys, RequestedKeys, SpotFeed
@@ -24,7 +25,6 @@ from .quick import quick_codec
 from .socket import Callback, Feed, Socket
 from .stream import Sink
 from .urls import STREAM_URL, api_url
-from .worker import Worker
 
 _RECONNECT: Final = Reconnect()
 _RENEWAL: Final = Renewal()

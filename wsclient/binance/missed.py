@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from ..core.worker import Worker
 from ..errors import TooFast, TransportError, WSClientError
 from .client import Client
 from .stream import Stream
-from .worker import Worker
 
 logger = logging.getLogger("wsclient")
 

@@ -152,8 +152,8 @@ class Binance:
         from ..binance.missed import MissedTrades
         from ..binance.multiplexer import Multiplexer
         from ..binance.urls import api_url
-        from ..binance.worker import Worker
         from ..core.connect import Endpoint
+        from ..core.worker import Worker
         from ..sinks.classify import binance
 
         for name in (*markets, *channels):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ..core.connection import Connection
+from ..core.worker import Worker
 from ..errors import CommandError, InvalidRequest, ProtocolError, WSClientError
 from ..live import Message
 from .books import FullBook, LevelBook
@@ -14,7 +15,7 @@ from .channels import COUNTED, Key, shown
 from .followed import Wish
 from .products import CHANNEL_OF, Product
 from .sequences import Gap, Sequence
-from .snapshots import Snapshots, Source
+from .snapshots import Source, fetched
 
 logger = logging.getLogger("wsclient")
 
@@ -39,11 +40,8 @@ class LocalState:
         self._connection = connection
         self._on_gap = on_gap
         self._random = rand
-        self._snapshots = (
-            None
-            if source is None
-            else Snapshots(source, self._deliver, name=f"wsclient snapshots {connection.endpoint.safe_url}")
-        )
+        self._source = source
+        self._worker = Worker(f"wsclient snapshots {connection.endpoint.safe_url}")
         self._lock = threading.Lock()  # guards what follows, for writing
         self._products: dict[str, Product] = {}
         if on_gap is not None:
@@ -57,7 +55,7 @@ class LocalState:
             raise InvalidRequest(f"there are books of level 2 and of level 3, not {level!r}")
         if not isinstance(product_id, str) or not product_id:
             raise InvalidRequest(f"a product id is a str such as 'BTC-USD', not {product_id!r:.50}")
-        if level == 3 and self._snapshots is None:
+        if level == 3 and self._source is None:
             raise InvalidRequest(
                 "where this exchange's snapshots are isn't known: give the feed its rest_url, or snapshots"
             )
@@ -100,6 +98,7 @@ class LocalState:
 
     def _closed(self, product: Product, level: Level, book: LevelBook | FullBook) -> None:
         """Ends a book's subscription, and the heartbeat's if that was the last one's."""
+        fetching = None
         with self._lock:
             if book not in product.books:
                 return  # it was closed before
@@ -107,22 +106,23 @@ class LocalState:
                 product.book2 = None
             else:
                 product.book3 = None
+                fetching, product.fetching = product.fetching, None
             product.followed[level].plan(None)
             if not product.books:
                 product.heartbeats.wanted = False
                 product.beats.plan(None)
         product.followed[level].settle()
         product.beats.settle()
-        if level == 3 and self._snapshots is not None and product.book3 is None:
-            self._snapshots.forget(product.id)
+        if fetching is not None:
+            fetching.cancel()
 
     def end(self, error: WSClientError, timeout: float) -> None:
         """The feed was stopped: who waits is told. timeout: seconds for a snapshot that is being fetched."""
         for product in list(self._products.values()):
             for book in product.books:
                 book.failed(error)
-        if self._snapshots is not None:
-            self._snapshots.stop(timeout)
+        self._worker.stop()
+        self._worker.join(timeout)
 
     def _product(self, product_id: str) -> Product:
         product = self._products.get(product_id)
@@ -213,18 +213,21 @@ class LocalState:
 
     def _fetch(self, product: Product) -> None:
         """Has a snapshot fetched, at once or, after a failure, somewhat later."""
-        assert self._snapshots is not None
-        product.ticket += 1
+        product.ticket = ticket = product.ticket + 1
         delay = self._random() * min(_CAP, _BASE * 2.0 ** min(product.tries, 32)) if product.tries else 0.0
         product.tries += 1
-        self._snapshots.ask(product.id, product.ticket, delay)
+        if product.fetching is not None:
+            product.fetching.cancel()
+        product.fetching = self._worker.do(lambda: self._deliver(product, ticket), delay)
 
-    def _deliver(self, product_id: str, ticket: int, outcome: Message | Exception) -> None:
+    def _deliver(self, product: Product, ticket: int) -> None:
+        """On the worker's thread."""
+        assert self._source is not None
+        outcome = fetched(self._source, product.id)
         # without a connection nobody waits for it: the next one asks again
-        self._connection.post(lambda: self._fetched(product_id, ticket, outcome))
+        self._connection.post(lambda: self._fetched(product, ticket, outcome))
 
-    def _fetched(self, product_id: str, ticket: int, outcome: Message | Exception) -> None:
-        product = self._products[product_id]
+    def _fetched(self, product: Product, ticket: int, outcome: Message | Exception) -> None:
         book = product.book3
         if book is None or ticket != product.ticket or not book.awaits_snapshot:
             return  # it was begun before something that has happened since

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..core.connection import Connection
+from ..core.worker import Job
 from ..errors import WSClientError
 from ..live import Message
 from .books import FullBook, LevelBook
@@ -55,12 +56,13 @@ class Product:
 
     counts: whether the full channel is subscribed to, so that every number is due
     ticket: of the snapshot that is waited for
+    fetching: it, unless it has come
     tries: to get one, in a row
     """
 
     __slots__ = (
-        "beats", "book2", "book3", "counts", "followed", "heartbeats", "id", "last_own", "sequence", "ticket",
-        "tries",
+        "beats", "book2", "book3", "counts", "fetching", "followed", "heartbeats", "id", "last_own", "sequence",
+        "ticket", "tries",
     )  # fmt: skip
 
     def __init__(self, id: str, connection: Connection[Any]) -> None:
@@ -74,6 +76,7 @@ class Product:
         self.book3: FullBook | None = None
         self.last_own = 0  # the number of the last message about an order of the user's own
         self.ticket = 0
+        self.fetching: Job | None = None
         self.tries = 0
 
     @property

@@ -1,14 +1,13 @@
-"""Order book snapshots over REST, fetched on a thread of their own, since the event thread may not wait.
+"""Order book snapshots over REST.
 
 Source: protocol page, "The `full` channel": snapshot over REST, `/products/<id>/book?level=3`.
 """
 
 import json
-import threading
 import time
 import urllib.parse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import CommandError, InvalidRequest, NotFound, ProtocolError, TransportError, WSClientError
 from ..live import Message
@@ -93,85 +92,12 @@ def _refused(error: "HTTPError", product_id: str) -> WSClientError:
     return TransportError(f"no snapshot of {product_id}: {error.code} {error.reason}")
 
 
-class _Wanted(NamedTuple):
-    due: float
-    ticket: int
-
-
-class Snapshots:
-    """Fetches one snapshot after the other. Its thread lives while there is something to fetch.
-
-    source: what fetches one; whatever it raises is told as its outcome
-    deliver: called on this thread with (product id, ticket, outcome)
-    """
-
-    def __init__(
-        self,
-        source: Source,
-        deliver: Callable[[str, int, Message | Exception], object],
-        *,
-        name: str,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._source = source
-        self._deliver = deliver
-        self._name = name
-        self._clock = clock
-        self._lock = threading.Lock()  # guards what follows
-        self._changed = threading.Condition(self._lock)
-        self._wanted: dict[str, _Wanted] = {}  # by product
-        self._thread: threading.Thread | None = None
-        self._stopped = False
-
-    def ask(self, product_id: str, ticket: int, delay: float = 0.0) -> None:
-        """Has a snapshot fetched that is begun after this, `delay` seconds from now."""
-        with self._lock:
-            if self._stopped:
-                return
-            self._wanted[product_id] = _Wanted(self._clock() + delay, ticket)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
-
-    def forget(self, product_id: str) -> None:
-        """Nobody needs this one any more."""
-        with self._lock:
-            self._wanted.pop(product_id, None)
-            self._changed.notify_all()
-
-    def stop(self, timeout: float) -> None:
-        """Fetches nothing more, and waits until the thread has ended, so many seconds at most."""
-        with self._lock:
-            self._stopped = True
-            self._wanted.clear()
-            self._changed.notify_all()
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
-
-    def _run(self) -> None:
-        while (job := self._next()) is not None:
-            product_id, ticket = job
-            outcome: Message | Exception
-            try:
-                outcome = self._source(product_id)
-                if not isinstance(outcome, dict):
-                    raise ProtocolError(f"a snapshot is a dict, not {type(outcome).__name__}")
-            except Exception as error:  # the user's own function, perhaps: its outcome, not swallowed
-                outcome = error
-            self._deliver(product_id, ticket, outcome)
-
-    def _next(self) -> tuple[str, int] | None:
-        """What is to be fetched now; waits until it is due. None when nothing is left, and the thread ends."""
-        with self._lock:
-            while self._wanted:
-                product_id = min(self._wanted, key=lambda one: self._wanted[one].due)
-                wanted = self._wanted[product_id]
-                left = wanted.due - self._clock()
-                if left <= 0:
-                    del self._wanted[product_id]
-                    return product_id, wanted.ticket
-                self._changed.wait(left)
-            self._thread = None
-            return None
+def fetched(source: Source, product_id: str) -> Message | Exception:
+    """What comes of asking for a book: that, or whatever the source raised."""
+    try:
+        book = source(product_id)
+        if not isinstance(book, dict):
+            raise ProtocolError(f"a snapshot is a dict, not {type(book).__name__}")
+    except Exception as error:  # the user's own function, perhaps: its outcome, not swallowed
+        return error
+    return book

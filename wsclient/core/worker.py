@@ -1,4 +1,4 @@
-"""A thread for what may take its time: connecting, waiting for one's turn to send, asking for what was missed."""
+"""A thread for what may take its time, which the event thread may not: fetching a snapshot, waiting for a turn."""
 
 import heapq
 import itertools
@@ -13,21 +13,18 @@ logger = logging.getLogger("wsclient")
 class Job:
     """Something to be done; `cancel()` leaves it undone, unless it has begun."""
 
-    __slots__ = ("_do", "cancelled")
+    __slots__ = ("_cancel", "do")
 
-    def __init__(self, do: Callable[[], object]) -> None:
-        self._do = do
-        self.cancelled = False
+    def __init__(self, do: Callable[[], object], cancel: "Callable[[Job], object]") -> None:
+        self.do = do
+        self._cancel = cancel
 
     def cancel(self) -> None:
-        self.cancelled = True
-
-    def run(self) -> None:
-        self._do()
+        self._cancel(self)
 
 
 class Worker:
-    """Does one job after the other. Its thread lives while there are any."""
+    """Does one job after the other, each when it is due. Its thread lives while there are any."""
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._name = name
@@ -41,21 +38,15 @@ class Worker:
 
     def do(self, job: Callable[[], object], delay: float = 0.0) -> Job:
         """Has something done on the thread, `delay` seconds from now; never once it was stopped."""
-        made = Job(job)
+        made = Job(job, self._cancel)
         with self._lock:
             if self._stopped:
                 return made
-            heapq.heappush(self._jobs, (self._clock() + delay, next(self._numbers), made))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                self._start()
+            heapq.heappush(self._jobs, (self._clock() + delay, next(self._numbers), made))
             self._changed.notify_all()
         return made
-
-    def look(self) -> None:
-        """A job was cancelled: the thread may have nothing left to wait for."""
-        with self._lock:
-            self._changed.notify_all()
 
     def stop(self) -> None:
         """Begins nothing more."""
@@ -71,23 +62,37 @@ class Worker:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
+    def _start(self) -> None:
+        # with the lock held, which the thread takes first: it finds the job that it is started for
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # there can't be one more; the next job tries again
+            self._thread = None
+            raise
+
+    def _cancel(self, job: Job) -> None:
+        with self._lock:
+            # now, and not when it would be due, since what it holds on to may be large
+            self._jobs = [entry for entry in self._jobs if entry[2] is not job]
+            heapq.heapify(self._jobs)
+            self._changed.notify_all()
+
     def _run(self) -> None:
         while (job := self._next()) is not None:
             try:
-                job.run()
+                job.do()
             except Exception:  # a mistake of ours: the other jobs are done all the same
                 logger.exception("a job of %s failed", self._name)
+            del job  # it would live as long as the wait for the next one
 
     def _next(self) -> Job | None:
         """What is due; waits for it. None when nothing is left, and the thread ends."""
         with self._lock:
-            while True:
-                while self._jobs and self._jobs[0][2].cancelled:
-                    heapq.heappop(self._jobs)
-                if not self._jobs:
-                    self._thread = None
-                    return None
+            while self._jobs:
                 left = self._jobs[0][0] - self._clock()
                 if left <= 0:
                     return heapq.heappop(self._jobs)[2]
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
+            self._thread = None
+            return None

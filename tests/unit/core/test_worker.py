@@ -2,11 +2,12 @@
 
 import logging
 import threading
+import weakref
 
 import pytest
 
 from tests.peers import PATIENCE
-from wsclient.binance.worker import Worker
+from wsclient.core.worker import Worker
 
 
 def test_jobs_are_done_one_after_the_other_on_one_thread_that_ends_with_them() -> None:
@@ -41,7 +42,6 @@ def test_the_thread_doesnt_wait_for_a_cancelled_job() -> None:
     worker.do(begun.set)
     assert begun.wait(PATIENCE)
     far.cancel()
-    worker.look()
     worker.join(PATIENCE)
     assert not [thread for thread in threading.enumerate() if thread.name == "wsclient test"]
 
@@ -74,4 +74,35 @@ def test_a_job_that_fails_leaves_the_others_alone(caplog: pytest.LogCaptureFixtu
         worker.do(over.set)
         assert over.wait(PATIENCE)
     assert "a mistake" in caplog.text
+    worker.join(PATIENCE)
+
+
+def test_a_cancelled_job_lets_go_at_once_of_what_it_holds() -> None:
+    class Large:
+        pass
+
+    worker, large = Worker("wsclient test"), Large()
+    gone = weakref.ref(large)
+    far = worker.do(lambda large=large: None, 3600)  # type: ignore[misc]
+    del large
+    assert gone() is not None
+    far.cancel()
+    worker.join(PATIENCE)
+    del far
+    assert gone() is None
+
+
+def test_the_thread_waits_for_no_job_that_it_has_done() -> None:
+    class Large:
+        pass
+
+    worker, large, over = Worker("wsclient test"), Large(), threading.Event()
+    gone = weakref.ref(large)
+    far = worker.do(lambda: None, 3600)
+    worker.do(lambda large=large: None)  # type: ignore[misc]
+    worker.do(over.set, 0.01)
+    del large
+    assert over.wait(PATIENCE)
+    assert gone() is None
+    far.cancel()
     worker.join(PATIENCE)
