@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from tests.conftest import MakeClient
-from tests.peers import PATIENCE, PING, PONG, Peer, PeerServer
+from tests.peers import PATIENCE, PING, PONG, Peer, PeerServer, drained
 from wsclient import Conflict, NotSent, Reconnect, StaleFeed, WSClient
 from wsclient.coinflex.book import OrderBook
 
@@ -409,4 +409,43 @@ def test_a_book_that_is_closed_when_it_was_brought_back_and_others_were_not_yet_
         ask(client)
         assert seen == [{(BASE, 3)}]
         assert client.order_book(BASE, COUNTER).wait(PATIENCE) is not book
+        client.stop()
+
+
+# -- quiet
+
+
+@pytest.mark.parametrize("users_first", [True, False])
+@pytest.mark.parametrize("books", [None, PATIENCE])
+def test_the_users_own_stale_after_counts_while_a_book_shares_the_watch_and_when_that_is_closed(
+    make_client: MakeClient, users_first: bool, books: float | None
+) -> None:
+    def script(peer: Peer) -> None:
+        if users_first:
+            serve(peer)
+        peer.reply(peer.receive("WatchOrders"), orders=[])
+        peer.reply(peer.receive("WatchOrders"), orders=[])  # as no exchange would while it watches already
+        watching = {(BASE, COUNTER)}
+        while True:
+            answer(peer, peer.receive(), watching)
+
+    def own() -> None:
+        client.WatchOrders(**PAIR, watch=True, stale_after=0.1).result(PATIENCE)
+
+    told: queue.Queue[Exception] = queue.Queue()
+    with PeerServer(script) as server:
+        client = make_client(server.url, err_handler=lambda client, error: told.put(error))
+        if users_first:
+            own()
+        book = client.order_book(BASE, COUNTER, stale_after=books).wait(PATIENCE)
+        if not users_first:
+            own()
+        drained(told)
+        for _ in range(2):
+            assert "0.1 s" in str(told.get(timeout=PATIENCE))
+        book.close()
+        ask(client)
+        drained(told)
+        for _ in range(2):
+            assert "0.1 s" in str(told.get(timeout=PATIENCE))
         client.stop()

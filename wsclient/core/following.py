@@ -15,7 +15,9 @@ from .watches import Listener, Watch, Watches
 class Submit(Protocol):
     """Makes a call; see `Connection.submit`."""
 
-    def __call__(self, request: Message, *, watch: Watch | None = None) -> Reply[Any]: ...
+    def __call__(
+        self, request: Message, *, stale_after: float | None = None, watch: Watch | None = None
+    ) -> Reply[Any]: ...
 
 
 class Following:
@@ -191,7 +193,7 @@ class Following:
     def _take_over(self, watch: Watch, known: Watch | None) -> None:
         """Ends the user's own watch, so that it can begin anew for both."""
         if known is not None:
-            watch.shared = True
+            watch.shared, watch.users_stale_after = True, known.stale_after
             self._watches.ended([watch.key])
         self._end(watch.key, self._watches.ends(watch.key))
 
@@ -201,7 +203,7 @@ class Following:
             return
         self._watches.give_back(watch)
         try:
-            self._made(self._beginning(watch.key))
+            self._made(self._beginning(watch.key), stale_after=watch.users_stale_after)
         except WSClientError:
             pass  # the next connection brings it back
 
@@ -229,9 +231,9 @@ class Following:
         [(request, _)] = self._dialect.subscriptions([key])
         return request
 
-    def _made(self, request: Message, watch: Watch | None = None) -> Reply[Any]:
+    def _made(self, request: Message, watch: Watch | None = None, stale_after: float | None = None) -> Reply[Any]:
         """Makes a call whose answer is due in time: nobody else would find out that it doesn't come."""
-        reply = self._submit(request, watch=watch)
+        reply = self._submit(request, stale_after=stale_after, watch=watch)
         if reply.carrier is not None:
             self._expect(reply)
         else:  # made on the event thread, to be sent later

@@ -81,7 +81,7 @@ class Renewals:
                 self._session.give_up(StaleFeed(f"{self._name} says nothing of {watch.key}, though asked again"))
                 return
             watch.mute = True
-            silence = f"nothing came of {watch.key} for {watch.stale_after:g} s: asking again"
+            silence = f"nothing came of {watch.key} for {watch.patience:g} s: asking again"
             self._caller.error(StaleFeed(silence))
             self.renew(watch)
 
@@ -131,4 +131,6 @@ class Renewals:
             self.renew(watch)
         elif isinstance(outcome, CommandError):
             self._watches.refused([watch.key], outcome)
+            if watch.shared and self._dialect.watches_already(outcome):
+                self._watches.give_back(watch)
             self._caller.error(outcome)

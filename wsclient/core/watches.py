@@ -46,6 +46,7 @@ class Watch:
     fed: the venue's own stream brings its listener the notices, and tells `Watches.heard` of what has to come in
         any market; so silence after a renewal too shows that the connection is dead
     shared: the user has asked for it besides its listener, and keeps it when that is done
+    users_stale_after: what the user has given then
     """
 
     key: Key
@@ -53,6 +54,7 @@ class Watch:
     listener: Listener | None = None
     fed: bool = False
     shared: bool = False
+    users_stale_after: float | None = None
     given_up: bool = False  # its listener follows no longer, and it isn't to be begun
     tried: bool = False  # it is being begun, or was
     sent: bool = False  # a listener's request may have left
@@ -61,6 +63,17 @@ class Watch:
     mute: bool = False  # nothing was heard of it since it was stale; the event thread's
     doubtful: bool = False  # the user has ended it, before its request or after it; likewise
     again: bool = False  # another one of the user's was quicker, and it is asked for once more; likewise
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds of silence after which it is stale: the shorter time, where two were given.
+
+        A venue that feeds its listener itself tells of signs of life that are rarer than messages, so that the
+        user's doesn't count there before it is his own again.
+        """
+        if self.users_stale_after is None or self.fed:
+            return self.stale_after
+        return min(self.users_stale_after, self.stale_after or self.users_stale_after)
 
 
 class Watches:
@@ -117,10 +130,10 @@ class Watches:
                 watch.renewing = watch.again = False
                 known = self._kept.get(watch.key)
                 if known is not None and watch.listener is None and known.listener is not None:
-                    known.shared = True
+                    known.shared, known.users_stale_after = True, watch.stale_after
                     continue
                 if known is not None and known.listener is None and watch.listener is not None:
-                    watch.shared = True
+                    watch.shared, watch.users_stale_after = True, known.stale_after
                 self._kept[watch.key] = watch
                 if self._asked.get(watch.key) is watch:
                     del self._asked[watch.key]
@@ -204,7 +217,7 @@ class Watches:
             if kept is not None and following:
                 del self._kept[key]
                 if kept.shared:
-                    self._kept[key] = Watch(key, heard=self._clock())
+                    self._kept[key] = self._users(kept)
                 else:
                     ends = self._ends(key)
             self._look()
@@ -218,11 +231,15 @@ class Watches:
         """The user's own watch was to be shared, and isn't: it is kept as it was, for the next connection too."""
         with self._lock:
             if watch.key not in self._kept:
-                self._kept[watch.key] = Watch(watch.key, heard=self._clock())
+                self._kept[watch.key] = self._users(watch)
             self._look()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._kept
+
+    def _users(self, shared: Watch) -> Watch:
+        """The user's own again."""
+        return Watch(shared.key, shared.users_stale_after, heard=self._clock())
 
     def _ends(self, key: Key) -> Future[None]:
         ending = self._ending[key] = Future()
@@ -230,9 +247,9 @@ class Watches:
 
     def _look(self) -> None:
         watches = [*self._kept.values(), *self._asked.values()]
-        self.timed = any(watch.stale_after is not None for watch in watches)
+        self.timed = any(watch.patience is not None for watch in watches)
         self.attentive = any(
-            not watch.fed and (watch.listener is not None or watch.stale_after is not None) for watch in watches
+            not watch.fed and (watch.listener is not None or watch.patience is not None) for watch in watches
         )
 
     # -- the event thread
@@ -256,9 +273,9 @@ class Watches:
     def stale_at(self) -> float | None:
         """When the next watch becomes stale, if nothing of it comes."""
         times = [
-            watch.heard + watch.stale_after
+            watch.heard + patience
             for watch in self.kept()
-            if watch.stale_after is not None and not watch.renewing
+            if (patience := watch.patience) is not None and not watch.renewing
         ]
         return min(times, default=None)
 
@@ -266,7 +283,8 @@ class Watches:
         """The watches of which nothing came for too long; each is told once, until it is renewed."""
         stale = []
         for watch in self.kept():
-            if watch.stale_after is not None and not watch.renewing and now >= watch.heard + watch.stale_after:
+            patience = watch.patience
+            if patience is not None and not watch.renewing and now >= watch.heard + patience:
                 watch.renewing = True
                 stale.append(watch)
         return stale
