@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import MakeClient
 from tests.peers import PATIENCE, PING, PONG, Peer, PeerServer, drained
-from wsclient import Conflict, NotSent, Reconnect, StaleFeed, WSClient
+from wsclient import Conflict, NotSent, OutcomeUnknown, ProtocolError, Reconnect, StaleFeed, WSClient
 from wsclient.coinflex.book import OrderBook
 
 BASE, COUNTER = 63488, 65283
@@ -448,4 +448,27 @@ def test_the_users_own_stale_after_counts_while_a_book_shares_the_watch_and_when
         drained(told)
         for _ in range(2):
             assert "0.1 s" in str(told.get(timeout=PATIENCE))
+        client.stop()
+
+
+# -- notices that make no sense
+
+
+@pytest.mark.parametrize("notice", [{"notice": []}, {"notice": "TickerChanged", "base": {}, "counter": 1}])
+def test_a_notice_that_belongs_nowhere_costs_the_connection_and_says_why(
+    make_client: MakeClient, notice: dict[str, Any]
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.reply(peer.receive("WatchOrders"), orders=[])
+        peer.receive("EstimateMarketOrder")
+        peer.send_text(notice)
+        peer.wait_for_end()
+
+    told: queue.Queue[Exception] = queue.Queue()
+    with PeerServer(script) as server:
+        client = make_client(server.url, err_handler=lambda client, error: told.put(error), reconnect=None)
+        client.order_book(BASE, COUNTER).wait(PATIENCE)
+        with pytest.raises(OutcomeUnknown):
+            ask(client)
+        assert isinstance(told.get(timeout=PATIENCE), ProtocolError)
         client.stop()

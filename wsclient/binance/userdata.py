@@ -147,7 +147,7 @@ class UserData:
         order, symbol = event.get("i"), event.get("s")
         if event.get("e") != "executionReport" or type(order) is not int or not isinstance(symbol, str):
             return
-        if event.get("X") in _OPEN:
+        if str(event.get("X")) in _OPEN:
             self._open[order] = symbol
         else:
             self._open.pop(order, None)

@@ -81,7 +81,7 @@ class Coinbase(Dialect):
         if kind == "subscriptions":
             return Unnamed(ok=True)
         if kind == "error":
-            return Unnamed(ok=False, stray=message.get("message") in _TOO_SLOW)
+            return Unnamed(ok=False, stray=_too_slow(message))
         return None
 
     def answers(self, message: Message, request: Message) -> bool:
@@ -89,7 +89,7 @@ class Coinbase(Dialect):
 
     def alarm(self, message: Message) -> WSClientError | None:
         told = _told(message)
-        if message.get("message") in _TOO_SLOW:
+        if _too_slow(message):
             return TransportError(f"the feed is about to drop this client, which reads too slowly: {told}")
         return CommandError(None, told, {})
 
@@ -131,6 +131,11 @@ class Coinbase(Dialect):
 
     def login_refused(self, error: CommandError) -> AuthenticationError:
         raise NotImplementedError("this feed has no login")
+
+
+def _too_slow(message: Message) -> bool:
+    told = message.get("message")
+    return isinstance(told, str) and told in _TOO_SLOW
 
 
 def _told(message: Message) -> str:

@@ -150,18 +150,25 @@ class CoinFLEX(Dialect):
         return None  # each notice of an order changes the book
 
     def watching(self, request: Message) -> Watching:
-        keys = [(request["method"], request.get("base"), request.get("counter"))]
+        market = _market(request)
+        if market is None:
+            raise InvalidRequest(f"base and counter are codes, not {request.get('base')!r:.50}")
+        keys = [(request["method"], *market)]
         return Watching(begins=keys) if request.get("watch") else Watching(ends=keys)
 
     def watched(self, message: Message) -> Sequence[Hashable]:
         kind = message.get("notice")
+        if kind is None:
+            return ()
+        if type(kind) is not str:
+            raise ProtocolError(f"a notice whose kind is no text: {kind!r:.50}")
         if kind == "BalanceChanged":
             return (BALANCES,)
         if kind in _OF_ORDERS:
-            book = ("WatchOrders", message.get("base"), message.get("counter"))  # see `orders_of`
+            book = ("WatchOrders", *_told_market(message))  # see `orders_of`
             return (book,) if _OWNERS.isdisjoint(message) else (book, OWN_ORDERS)
         if kind == "TickerChanged":
-            return (("WatchTicker", message.get("base"), message.get("counter")),)
+            return (("WatchTicker", *_told_market(message)),)
         return ()
 
     def subscriptions(self, keys: Sequence[Any]) -> list[Subscription]:
@@ -207,6 +214,23 @@ class CoinFLEX(Dialect):
 _ACCOUNTS: Final = frozenset((BALANCES, OWN_ORDERS))
 _OF_ORDERS: Final = frozenset(("OrderOpened", "OrderModified", "OrdersMatched", "OrderClosed"))
 _OWNERS: Final = frozenset(("tonce", "bid_tonce", "ask_tonce"))  # the fields that only an order's owner is told
+
+
+def _market(message: Message) -> tuple[Hashable, Hashable] | None:
+    """The base and the counter, whatever they are; None where they can't be a part of a watch's key."""
+    market = message.get("base"), message.get("counter")
+    try:
+        hash(market)
+    except TypeError:
+        return None
+    return market
+
+
+def _told_market(notice: Message) -> tuple[Hashable, Hashable]:
+    market = _market(notice)
+    if market is None:
+        raise ProtocolError(f"{notice['notice']} of no market: {notice.get('base')!r:.50}")
+    return market
 
 
 def _watch(key: Sequence[Any], watch: bool) -> Message:

@@ -22,6 +22,8 @@ def test_answers_name_no_call() -> None:
     assert DIALECT.read({"type": "error", "message": "Failed to subscribe"}) == Unnamed(ok=False)
     assert DIALECT.read({"type": "ticker", "message": "error"}) is None
     assert DIALECT.read({"type": "unheard of"}) is None
+    assert DIALECT.read({"type": "error", "message": []}) == Unnamed(ok=False)
+    assert isinstance(DIALECT.alarm({"type": "error", "message": []}), CommandError)
 
 
 @pytest.mark.parametrize("message", ["ErrSlowConsume", "ErrSlowRead"])

@@ -144,6 +144,18 @@ def test_a_notice_belongs_to_its_market_and_to_the_account_whose_order_it_is_abo
     assert list(dialect.watched(notice)) == keys
 
 
+@pytest.mark.parametrize("notice", [{"notice": []}, {"notice": "OrderOpened", "base": [], "counter": 2}])
+def test_a_notice_that_belongs_nowhere_breaks_the_protocol(notice: dict[str, Any]) -> None:
+    with pytest.raises(errors.ProtocolError):
+        dialect.watched(notice)
+
+
+@pytest.mark.parametrize("watch", [True, False])
+def test_a_market_that_can_be_none_is_not_watched(watch: bool) -> None:
+    with pytest.raises(errors.InvalidRequest):
+        dialect.watching({"method": "WatchOrders", "base": [1], "counter": {}, "watch": watch})
+
+
 def test_what_an_account_watches_begins_with_a_query_and_needs_no_end() -> None:
     begun = dialect.subscriptions([BALANCES, OWN_ORDERS, orders_of(1, 2)])
     assert [subscription.request["method"] for subscription in begun] == [
