@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from wsclient.core import frames
 from wsclient.core.bounded import Abort
@@ -17,7 +16,7 @@ from wsclient.core.session import Ending, Session
 from wsclient.core.taps import Taps
 from wsclient.core.transport import Transport
 from wsclient.core.watches import Watches
-from wsclient.errors import AuthenticationError, CommandError
+from wsclient.errors import CommandError
 
 
 class Nothing(Dialect):
@@ -35,12 +34,6 @@ class Nothing(Dialect):
         return None
 
     def refusal(self, message: Message, request: Message) -> CommandError:
-        raise NotImplementedError
-
-    def login(self, credentials: Any, greeting: Greeting | None) -> Message:
-        raise NotImplementedError
-
-    def login_refused(self, error: CommandError) -> AuthenticationError:
         raise NotImplementedError
 
 

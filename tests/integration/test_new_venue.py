@@ -219,6 +219,10 @@ def test_a_login_that_fails_shows_no_secret_and_is_tried_again(code: int) -> Non
             client.call("private/get_positions")
         for error in chain(caught.value):
             assert SECRET not in f"{error!s} {error!r} {vars(error)}"
+        refused = caught.value.__cause__
+        assert code != 13004 or (
+            isinstance(refused, CommandError) and refused.request == {"method": "public/auth"}
+        )
         assert client.call("private/get_positions") == []
         assert server.connections == 1
 

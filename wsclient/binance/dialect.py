@@ -12,8 +12,6 @@ from typing import Any, Final
 from ..core.dialect import Answer, Dialect, Examined, Message, Outcome, Subscription, Watching
 from ..core.penalties import Penalties
 from ..errors import (
-    AuthenticationError,
-    CommandError,
     InvalidRequest,
     OutcomeUnknown,
     ProtocolError,
@@ -180,11 +178,6 @@ class RequestApi(Dialect):
         server_time = result.get("serverTime") if isinstance(result, dict) else None
         if type(server_time) is int:
             self.clock.told(server_time)
-
-    def login_refused(self, error: CommandError) -> AuthenticationError:
-        refused = AuthenticationError(f"the logon was refused: {error.message} (error {error.code})")
-        refused.__cause__ = type(error)(error.code, error.message, _without_secrets(error.request))
-        return refused
 
     # -- the account's events
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..core.dialect import Answer, Dialect, Examined, Message
 from ..core.pacing import Limit
-from ..errors import AuthenticationError, BadRequest, CommandError, ProtocolError
+from ..errors import BadRequest, CommandError, ProtocolError
 
 MESSAGES: Final = "messages"
 
@@ -58,12 +58,6 @@ class Streams(Dialect):
         names = [name if "@" in name else "…" for name in request.get("params", ())]  # a listenKey is a secret
         shown = {**request, "params": names}
         return BadRequest(told.get("code"), str(told.get("msg", "no reason given")), shown)
-
-    def login(self, credentials: Any, greeting: Any) -> Message:
-        raise AuthenticationError("market streams have no login")
-
-    def login_refused(self, error: CommandError) -> AuthenticationError:
-        raise AuthenticationError("market streams have no login")
 
 
 def subscribe(names: list[str]) -> Message:

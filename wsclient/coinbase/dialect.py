@@ -6,9 +6,8 @@ Source: protocol page, "subscribe", "Errors", "Authentication" and "Channels".
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
 
-from ..core.dialect import Dialect, Examined, Greeting, Message, Subscription, Unnamed, Watching
+from ..core.dialect import Dialect, Examined, Message, Subscription, Unnamed, Watching
 from ..errors import (
-    AuthenticationError,
     CommandError,
     InvalidRequest,
     NotAuthorized,
@@ -125,12 +124,6 @@ class Coinbase(Dialect):
         public = {name: value for name, value in request.items() if name not in FIELDS}
         unknown = "authentication" in told.lower()
         return (NotAuthorized if unknown else CommandError)(None, told, public)
-
-    def login(self, credentials: Any, greeting: Greeting | None) -> Message:
-        raise NotImplementedError("this feed has no login: each subscribe message is signed")
-
-    def login_refused(self, error: CommandError) -> AuthenticationError:
-        raise NotImplementedError("this feed has no login")
 
 
 def _too_slow(message: Message) -> bool:

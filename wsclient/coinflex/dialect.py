@@ -20,7 +20,6 @@ from ..core.dialect import (
     Watching,
 )
 from ..errors import (
-    AuthenticationError,
     BadRequest,
     CommandError,
     Conflict,
@@ -203,12 +202,6 @@ class CoinFLEX(Dialect):
             "nonce": base64.b64encode(nonce).decode(),
             "signature": [encoded(number) for number in signature],
         }
-
-    def login_refused(self, error: CommandError) -> AuthenticationError:
-        public = {name: error.request.get(name) for name in ("method", "user_id")}
-        refused = AuthenticationError(f"the login was refused: {error.message} (error {error.code})")
-        refused.__cause__ = type(error)(error.code, error.message, public)
-        return refused
 
 
 _ACCOUNTS: Final = frozenset((BALANCES, OWN_ORDERS))

@@ -211,5 +211,8 @@ class Dialect(ABC):
         return None
 
     def login_refused(self, error: CommandError) -> AuthenticationError:
-        """What a refused login is told as: without the secrets of its request."""
-        return AuthenticationError(f"the login was refused: {error.message} (error {error.code})")
+        """What a refused login is told as. Its cause is the refusal, with no more of the request than its name."""
+        named = {name: error.request[name] for name in ("method", "type") if name in error.request}
+        refused = AuthenticationError(f"the login was refused: {error.message} (error {error.code})")
+        refused.__cause__ = type(error)(error.code, error.message, named)
+        return refused

@@ -122,7 +122,7 @@ def test_the_login_has_the_protocols_fields_and_its_refusal_none_of_the_secrets(
     assert [len(base64.b64decode(number)) for number in request["signature"]] == [28, 28]
     refused = dialect.login_refused(dialect.refusal({"error_code": 7, "error_msg": "wrong"}, request))
     assert isinstance(refused.__cause__, errors.NotAuthorized)
-    assert refused.__cause__.request == {"method": "Authenticate", "user_id": 7}
+    assert refused.__cause__.request == {"method": "Authenticate"}
     assert "cookie" not in repr((refused, refused.__cause__, refused.__cause__.args))
 
 
