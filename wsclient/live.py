@@ -1,6 +1,7 @@
 """State that follows what an exchange says: written by one thread, read by any, and honest about its gaps."""
 
 import logging
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -15,6 +16,9 @@ Message = dict[str, Any]
 
 MAX_HELD = 100_000
 """Notices that are kept while the answer with the snapshot is awaited."""
+
+MAX_HELD_BYTES = 128 << 20
+"""And the bytes that they may take: a notice of any market is small, but a peer decides what it sends."""
 
 
 class Phase(Enum):
@@ -43,7 +47,7 @@ class Live(ABC):
     renew: asks for a new snapshot, where no notice can make whole what is there
     raised: told what a listener raised; without it that is logged
     close: ends the watch
-    max_held: notices held at most; with more of them it is lost
+    max_held, max_held_bytes: notices held at most, and what they may take; with more it is lost
     """
 
     def __init__(
@@ -54,17 +58,20 @@ class Live(ABC):
         raised: Callable[[Callable[..., object], BaseException], object] = _log_raised,
         close: Callable[[], object] = lambda: None,
         max_held: int = MAX_HELD,
+        max_held_bytes: int = MAX_HELD_BYTES,
     ) -> None:
         self._on_event_thread = on_event_thread
         self._renew = renew
         self._raised = raised
         self._close = close
         self._max_held = max_held
+        self._max_held_bytes = max_held_bytes
         self._lock = threading.Lock()  # guards what follows, and what subclasses keep
         self._settled = threading.Condition(self._lock)
         self._phase = LOST
         self._version = 0
         self._held: list[Message] = []
+        self._held_bytes = 0  # what they take, about
         self._claimed = False
         self._failure: WSClientError | None = None
         self._ended = False  # the failure is for good: only `claim` begins anew
@@ -233,9 +240,17 @@ class Live(ABC):
     # -- with the lock held
 
     def _hold(self, message: Message) -> None:
-        if len(self._held) >= self._max_held:
-            raise ProtocolError(f"more than {self._max_held} notices came before the snapshot that they go with")
+        if not self._has_room(message):
+            raise ProtocolError(
+                f"more than {self._max_held} notices, or {self._max_held_bytes} bytes of them, came before the "
+                "snapshot that they go with"
+            )
         self._held.append(message)
+
+    def _has_room(self, message: Message) -> bool:
+        """Counts one more that is to be held; whether it may be."""
+        self._held_bytes = (self._held_bytes if self._held else 0) + size(message)
+        return len(self._held) < self._max_held and self._held_bytes <= self._max_held_bytes
 
     def _lose(self, error: WSClientError | None = None) -> None:
         self._phase = LOST
@@ -258,6 +273,21 @@ class Live(ABC):
                 listener(self)
             except BaseException as error:
                 self._raised(listener, error)
+
+
+def size(message: Message) -> int:
+    """The bytes that a decoded message takes, and what it is made of."""
+    total = 0
+    parts: list[Any] = [message]
+    while parts:
+        part = parts.pop()
+        total += sys.getsizeof(part)
+        if part.__class__ is dict:
+            parts += part
+            parts += part.values()
+        elif part.__class__ is list:
+            parts += part
+    return total
 
 
 def integer(message: Message, name: str) -> int:

@@ -173,8 +173,9 @@ class FullBook(Book[Decimal]):
     # -- the rules, with the lock held
 
     def _hold(self, message: Message) -> None:
-        if len(self._held) >= self._max_held:
+        if not self._has_room(message):
             self._held.clear()  # a snapshot has to be newer then
+            self._has_room(message)
         self._held.append(message)
         self._least = max(self._least, message["sequence"] - 1 if len(self._held) == 1 else 0)
 

@@ -235,6 +235,18 @@ def test_too_many_messages_before_the_snapshot_make_it_wait_for_a_later_one() ->
     assert [order.id for order in book.orders] == ["a", "o17"]
 
 
+def test_messages_that_take_too_much_before_the_snapshot_make_it_wait_for_a_later_one() -> None:
+    fetched = Fetched()
+    book = FullBook("A-B", fetch=fetched, max_held_bytes=20_000)
+    book.asked()
+    for number in range(11, 18):
+        book.notice({**opened(number, f"o{number}"), "more": "x" * 5000})
+    book.answered(page(12))
+    assert book.stale
+    book.answered(page(16, [["100", "1", "a"]]))
+    assert [order.id for order in book.orders] == ["a", "o17"]
+
+
 @pytest.mark.parametrize(
     "message",
     [
