@@ -9,7 +9,7 @@ from collections.abc import Generator, Hashable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from ..core.dialect import Answer, Dialect, Examined, Message, Outcome, Subscription, Watching
+from ..core.dialect import Answer, Dialect, Examined, Message, Outcome, Subscription, Watching, tag_of
 from ..core.penalties import Penalties
 from ..errors import (
     InvalidRequest,
@@ -126,11 +126,9 @@ class RequestApi(Dialect):
     # -- reading
 
     def read(self, message: Message) -> Answer | None:
-        tag = message.get("id")
+        tag = tag_of(message, "id")
         if tag is None:
             return None
-        if type(tag) is not int:
-            raise ProtocolError(f"an answer whose id isn't ours: {tag!r:.50}")
         status = message.get("status")
         if type(status) is not int:
             raise ProtocolError(f"an answer without a status: {status!r:.50}")

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ..core.dialect import Answer, Dialect, Examined, Message
+from ..core.dialect import Answer, Dialect, Examined, Message, tag_of
 from ..core.pacing import Limit
-from ..errors import BadRequest, CommandError, ProtocolError
+from ..errors import BadRequest, CommandError
 
 MESSAGES: Final = "messages"
 
@@ -42,12 +42,8 @@ class Streams(Dialect):
         return {**request, "id": tag}
 
     def read(self, message: Message) -> Answer | None:
-        tag = message.get("id")
-        if tag is None or "stream" in message:
-            return None
-        if type(tag) is not int:
-            raise ProtocolError(f"an answer whose id isn't ours: {tag!r:.50}")
-        return Answer(tag, "result" in message)
+        tag = None if "stream" in message else tag_of(message, "id")
+        return None if tag is None else Answer(tag, "result" in message)
 
     def costs(self, request: Message) -> Mapping[str, int]:
         return {MESSAGES: 1}

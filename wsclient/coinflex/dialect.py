@@ -18,6 +18,7 @@ from ..core.dialect import (
     Outcome,
     Subscription,
     Watching,
+    tag_of,
 )
 from ..errors import (
     BadRequest,
@@ -128,11 +129,9 @@ class CoinFLEX(Dialect):
             if message["notice"] == "Welcome":
                 return Greeting(_nonce(message.get("nonce")))
             return None
-        tag = message.get("tag")
+        tag = tag_of(message, "tag")
         if tag is None:
             return None
-        if type(tag) is not int:
-            raise ProtocolError(f"a reply whose tag is no integer: {tag!r:.50}")
         code = message.get("error_code")
         return Answer(tag, type(code) is int and code == 0)
 

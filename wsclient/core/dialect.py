@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..errors import AuthenticationError, CommandError, WSClientError
+from ..errors import AuthenticationError, CommandError, ProtocolError, WSClientError
 from .penalties import Penalties
 
 Message = dict[str, Any]
@@ -17,6 +17,19 @@ Outcome = Message | WSClientError
 def title(request: Mapping[str, Any]) -> Any:
     """What a request is called in an error: its method, or its type where the venue says so."""
     return request.get("method", request.get("type"))
+
+
+def tag_of(message: Message, name: str) -> int | None:
+    """The tag by which an answer names its call, which we have set; None in a message without one.
+
+    name: of the field
+
+    Raises `ProtocolError` for a tag that we can't have set.
+    """
+    tag = message.get(name)
+    if tag is None or type(tag) is int:
+        return tag
+    raise ProtocolError(f"an answer whose {name} is no integer: {tag!r:.50}")
 
 
 class Answer(NamedTuple):
