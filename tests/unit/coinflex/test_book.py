@@ -225,16 +225,17 @@ def test_held_notices_are_bounded() -> None:
 
 @pytest.mark.parametrize("long", ["x" * 1000, ["x" * 100] * 10, {"x" * 1000: None}, {"x": [{"x": "x" * 1000}]}])
 def test_what_held_notices_take_is_bounded_too(long: Any) -> None:
-    book = OrderBook(*PAIR, max_held_bytes=10_000)
-    for _ in range(2):  # and begins anew with each request
+    def hold(count: int) -> None:
         book.asked()
-        for number in range(4):
+        for number in range(count):
             book.notice(opened(number, 1, 1, more=long))
+
+    book = OrderBook(*PAIR, max_held_bytes=10_000)
+    for _ in range(2):  # it is counted anew with each request
+        hold(3)
         book.lost()
-    book.asked()
     with pytest.raises(ProtocolError, match="10000 bytes"):
-        for number in range(10):
-            book.notice(opened(number, 1, 1, more=long))
+        hold(10)
     assert book.stale
 
 
