@@ -472,3 +472,42 @@ def test_a_notice_that_belongs_nowhere_costs_the_connection_and_says_why(
             ask(client)
         assert isinstance(told.get(timeout=PATIENCE), ProtocolError)
         client.stop()
+
+
+# -- lost
+
+
+@pytest.mark.parametrize("how", ["close", "violation"])
+def test_a_book_is_stale_from_the_peers_close_on_though_the_connection_lingers(
+    make_client: MakeClient, how: str
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.reply(peer.receive("WatchOrders"), orders=[])
+        peer.receive("EstimateMarketOrder")
+        if how == "close":
+            peer.close_frame(1001)
+        else:
+            peer.send_text('"notice"')  # no object
+        assert stale.wait(PATIENCE)
+        seen.append(reply.done())  # which is told at the connection's end, and that waits for us
+        peer.end()
+
+    seen: list[bool] = []
+    changes: list[bool] = []
+    stale = threading.Event()
+    with PeerServer(script) as server:
+        client = make_client(
+            server.url, err_handler=lambda client, error: None, reconnect=None, socket_timeout=PATIENCE
+        )
+        book = client.order_book(BASE, COUNTER).wait(PATIENCE)
+
+        def changed(book: OrderBook) -> None:
+            changes.append(book.stale)
+            stale.set()
+
+        book.on_change(changed)
+        reply = client.EstimateMarketOrder(**PAIR, quantity=1)
+        with pytest.raises(OutcomeUnknown):
+            reply.result(PATIENCE)
+        client.stop()
+    assert (seen, changes) == ([False], [True])

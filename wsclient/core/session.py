@@ -354,7 +354,10 @@ class Session:
 
     def _linger(self) -> None:
         """Gives the peer a moment to end the TCP connection: ended with bytes unread, ours would take back what
-        we sent last."""
+        we sent last. Nothing of what it may still say is taken, so what follows it is lost already."""
+        self._watches.lost()
+        if self._taps.stream is not None:
+            self._taps.stream.lost()
         self._transport.turns.recall()
         deadline = self._clock() + min(_LINGER, self._timeout)
         inbox = self._transport.turns.inbox

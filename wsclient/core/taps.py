@@ -14,7 +14,7 @@ class Stream(Protocol):
         """A decoded message, before anybody else has it. May raise `ProtocolError`, which fails the connection."""
 
     def lost(self) -> None:
-        """The connection ended."""
+        """The connection ended, or ends. It may be told twice."""
 
 
 class Taps:

@@ -29,7 +29,7 @@ class Listener(Protocol):
         """A notice of this watch, decoded. Others have it too: it isn't to be changed."""
 
     def lost(self) -> None:
-        """The connection ended: what is known may be wrong from now on."""
+        """The connection ended, or ends: what is known may be wrong from now on. It may be told twice."""
 
     def failed(self, error: WSClientError) -> None:
         """The watch couldn't be had, or not again: it has ended."""
