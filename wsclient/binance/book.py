@@ -7,10 +7,11 @@ import json
 import logging
 import random
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 from ..books import Book, Levels
+from ..decimals import pairs
 from ..errors import CommandError, ProtocolError, WSClientError
 from ..live import Message, integer
 
@@ -117,7 +118,7 @@ class OrderBook(Book[Decimal]):
             raise ProtocolError(f"a snapshot without a lastUpdateId: {update_id!r:.50}")
         if self._held and update_id + 1 < integer(self._held[0], "U"):
             return False  # it is older than what is held: once more
-        bids, asks = _levels(message.get("bids")), _levels(message.get("asks"))
+        bids, asks = pairs(message.get("bids")), pairs(message.get("asks"))
         self._levels.replace(bids, asks)
         self._update_id = update_id
         return True
@@ -129,28 +130,9 @@ class OrderBook(Book[Decimal]):
         if first > self._update_id + 1:
             self._lose()
             return True
-        bids, asks = _levels(notice.get("b")), _levels(notice.get("a"))
+        bids, asks = pairs(notice.get("b")), pairs(notice.get("a"))
         for side, levels in ((self._levels.bids, bids), (self._levels.asks, asks)):
             for price, quantity in levels:
                 side.set(price, quantity)
         self._update_id = last
         return True
-
-
-def _levels(listed: Any) -> list[tuple[Decimal, Decimal]]:
-    """Raises `ProtocolError`."""
-    if not isinstance(listed, list):
-        raise ProtocolError(f"price levels that are no list: {listed!r:.50}")
-    try:
-        return [(_exact(price), _exact(quantity)) for price, quantity in listed]
-    except (TypeError, ValueError, InvalidOperation):
-        raise ProtocolError("price levels that can't be read") from None
-
-
-def _exact(text: Any) -> Decimal:
-    if not isinstance(text, str):
-        raise ValueError
-    number = Decimal(text)
-    if not number.is_finite() or number < 0:
-        raise ValueError
-    return number

@@ -3,10 +3,9 @@
 Source: protocol page, "Prices and sizes are decimal strings".
 """
 
-from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any, Final
 
+from ..decimals import number
 from ..errors import ProtocolError
 
 _FIELDS: Final = frozenset(
@@ -17,23 +16,6 @@ _FIELDS: Final = frozenset(
         "maker_fee_rate",
     )
 )  # fmt: skip
-
-
-def number(text: Any) -> Decimal:
-    """A price or size. Raises `ProtocolError` for what isn't a decimal number as text."""
-    if text.__class__ is not str:
-        raise ProtocolError(f"a number that is no text: {text!r:.50}")
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise ProtocolError(f"no number: {text!r:.50}") from None
-    if not value.is_finite():
-        raise ProtocolError(f"no finite number: {text!r:.50}")
-    return value
-
-
-price: Final = lru_cache(maxsize=16384)(number)
-"""The same for prices, which are few and come again and again."""
 
 
 def with_decimals(message: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ..books import Book, Depth, Levels, Order, Orders, by_priority
+from ..decimals import number, pairs
+from ..decimals import price as price_of
+from ..decimals import size as size_of
 from ..errors import ProtocolError
-from ..live import ASKED, WHOLE, Message
-from .amounts import number
-from .amounts import price as price_of
+from ..live import ASKED, WHOLE, Message, integer
 
 _PATIENCE: Final = 3  # heartbeats
 
@@ -55,7 +56,7 @@ class LevelBook(Book[Decimal]):
     def _adopt(self, message: Message) -> bool:
         if message.get("type") != "snapshot":
             return False  # that it is subscribed to
-        self._levels.replace(_pairs(message, "bids"), _pairs(message, "asks"))
+        self._levels.replace(pairs(message.get("bids")), pairs(message.get("asks")))
         return True
 
     def _apply(self, notice: Message) -> bool:
@@ -64,7 +65,7 @@ class LevelBook(Book[Decimal]):
                 levels = self._levels.bids if side == "buy" else self._levels.asks if side == "sell" else None
                 if levels is None:
                     raise ProtocolError(f"a change of no side: {side!r:.50}")
-                levels.set(price_of(price), _size(size))
+                levels.set(price_of(price), size_of(size))
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"an l2update that can't be read: {error!r:.100}") from None
         return True
@@ -180,13 +181,13 @@ class FullBook(Book[Decimal]):
         self._least = max(self._least, message["sequence"] - 1 if len(self._held) == 1 else 0)
 
     def _adopt(self, message: Message) -> bool:
-        sequence = _sequence(message)
+        sequence = integer(message, "sequence")
         if sequence < self._least:
             return False  # something is missing between it and what came after
         rows = [
-            (_text(row[2]), sign * _size(row[1]), number(row[0]))
+            (_text(row[2]), sign * size_of(row[1]), number(row[0]))
             for name, sign in (("bids", 1), ("asks", -1))
-            for row in _rows(message, name, 3)
+            for row in _rows(message, name)
         ]
         self._orders.clear()
         for place, (id, quantity, price) in enumerate(rows):
@@ -240,7 +241,7 @@ class FullBook(Book[Decimal]):
             if kind == "received":
                 return False
             if kind == "match":
-                return self._match(notice["maker_order_id"], _size(notice["size"]))
+                return self._match(notice["maker_order_id"], size_of(notice["size"]))
             return self._change(notice)
         except (KeyError, TypeError) as error:
             raise ProtocolError(f"a message of the full channel that can't be read: {error!r:.100}") from None
@@ -258,7 +259,7 @@ class FullBook(Book[Decimal]):
         known = self._orders.get(notice["order_id"])
         if known is None or "new_size" not in notice:
             return False
-        size = _size(notice["new_size"])
+        size = size_of(notice["new_size"])
         price = notice.get("new_price", notice.get("price"))
         if price_of(price) == known.price and size <= abs(known.quantity):  # it keeps its place
             return self._orders.resize(known.id, size if known.quantity > 0 else size.copy_negate())
@@ -268,32 +269,14 @@ class FullBook(Book[Decimal]):
         return True
 
 
-def _sequence(message: Message) -> int:
-    sequence = message.get("sequence")
-    if type(sequence) is not int:
-        raise ProtocolError(f"no sequence number: {sequence!r:.50}")
-    return sequence
-
-
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ProtocolError(f"an order id that is no text: {value!r:.50}")
     return value
 
 
-def _rows(message: Message, name: str, width: int) -> list[Any]:
+def _rows(message: Message, name: str) -> list[Any]:
     rows = message.get(name)
-    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) >= width for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) >= 3 for row in rows):
         raise ProtocolError(f"a snapshot without {name}")
     return rows
-
-
-def _pairs(message: Message, name: str) -> list[tuple[Decimal, Decimal]]:
-    return [(number(row[0]), _size(row[1])) for row in _rows(message, name, 2)]
-
-
-def _size(text: Any) -> Decimal:
-    size = number(text)
-    if size < 0:
-        raise ProtocolError(f"a size below zero: {size}")
-    return size

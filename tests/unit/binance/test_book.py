@@ -26,12 +26,16 @@ class Snapshots:
         return delay
 
 
+def listed(rows: Any) -> list[list[str]]:
+    return [list(row) for row in rows]
+
+
 def snapshot(update_id: Any = 10, bids: Any = (("1.5", "2"),), asks: Any = (("1.6", "3"),)) -> dict[str, Any]:
-    return {"lastUpdateId": update_id, "bids": [list(row) for row in bids], "asks": [list(row) for row in asks]}
+    return {"lastUpdateId": update_id, "bids": listed(bids), "asks": listed(asks)}
 
 
 def event(first: int, last: int, bids: Any = (), asks: Any = ()) -> dict[str, Any]:
-    return {"e": "depthUpdate", "U": first, "u": last, "b": [list(row) for row in bids], "a": list(asks)}
+    return {"e": "depthUpdate", "U": first, "u": last, "b": listed(bids), "a": listed(asks)}
 
 
 def made() -> tuple[OrderBook, Snapshots]:
