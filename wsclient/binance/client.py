@@ -12,7 +12,7 @@ from ..core.handlers import Handlers
 from ..core.pacing import wanted_limits
 from ..core.reconnect import Reconnect
 from ..core.reply import Reply
-from ..errors import ClientClosed, InvalidRequest, WouldDeadlock
+from ..errors import ClientClosed, InvalidRequest
 from .dialect import RequestApi, checked
 from .errors import TooSoonToTell
 from .limits import RateLimit
@@ -121,8 +121,7 @@ class Client(Face, Methods):
         Raises `InvalidRequest` for what can't be sent, `ClientClosed` after `stop()`. Without an err_handler also
         `NotSent` (`TooFast` is one), `OutcomeUnknown` and `AuthenticationError`; with one, the Reply carries them.
         """
-        if self._dialect.clock.doubted and not self._connection.on_event_thread():
-            self.sync_clock()
+        self._trust_clock()
         return self._connection.submit(self._request(method, params))
 
     def call(self, method: str, timeout: float | None = None, **params: Any) -> Any:
@@ -131,14 +130,13 @@ class Client(Face, Methods):
         timeout: seconds; without it as long as it takes. A dead connection is found by its pings, so that an
             outcome always comes
         """
-        if self._connection.on_event_thread():
-            raise WouldDeadlock(
-                f"call({method!r}) waits for a reply that only this thread, the event thread, can read: "
-                f"use submit({method!r}, …).add_done_callback(), or call from another thread"
-            )
-        if self._dialect.clock.doubted:
-            self.sync_clock()
+        self._trust_clock()
         return self._connection.call(self._request(method, params), timeout)
+
+    def _trust_clock(self) -> None:
+        """Asks for the exchange's time, if a timestamp was refused; not on the event thread, which can't wait."""
+        if self._dialect.clock.doubted and not self._connection.on_event_thread():
+            self.sync_clock()
 
     def _request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(method, str):
