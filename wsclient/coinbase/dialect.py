@@ -52,8 +52,6 @@ class Coinbase(Dialect):
         self._strict = strict
 
     def examine(self, request: Message) -> Examined:
-        if not isinstance(request, dict):
-            raise InvalidRequest(f"a message is a dict, not {type(request).__name__}")
         kind = request.get("type")
         if kind not in KINDS and self._strict:
             raise InvalidRequest(f"a message's type is 'subscribe' or 'unsubscribe', not {kind!r:.50}")

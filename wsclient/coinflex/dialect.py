@@ -86,8 +86,6 @@ class CoinFLEX(Dialect):
         self._tonces = Tonces() if numbers is None else numbers
 
     def examine(self, request: Message) -> Examined:
-        if not isinstance(request, dict):
-            raise InvalidRequest(f"a message is a dict, not {type(request).__name__}")
         method = request.get("method")
         if not isinstance(method, str):
             raise InvalidRequest("a message needs its method, a str")

@@ -168,6 +168,8 @@ class Connection(Generic[C]):
         """
         if self._life.stopped:
             raise ClientClosed("the client was stopped: make a new one")
+        if not isinstance(request, dict):
+            raise InvalidRequest(f"a message is a dict, not {type(request).__name__}")
         private, tag, watching, late, keyed = self._dialect.examine(request)
         on_answer = self._following.on_answer(request, stale_after) if watching and watch is None else None
         reply = self._calls.add(request, tag)

@@ -51,7 +51,7 @@ def test_the_user_channel_needs_a_key_unless_the_message_is_signed() -> None:
 
 
 def test_only_subscribe_and_unsubscribe_messages_are_sent() -> None:
-    odd: list[Any] = [{"type": "ping"}, {}, [], {"type": "subscribe"}, {"type": "subscribe", "channels": ["full"]}]
+    odd: list[Any] = [{"type": "ping"}, {}, {"type": "subscribe"}, {"type": "subscribe", "channels": ["full"]}]
     for message in odd:
         with pytest.raises(InvalidRequest):
             DIALECT.examine(message)

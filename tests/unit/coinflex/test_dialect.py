@@ -21,7 +21,7 @@ def test_three_commands_are_public_and_every_other_is_private(method: str) -> No
     assert dialect.examine({"method": "Whatever"}) == Examined(private=True, tag=None)
 
 
-@pytest.mark.parametrize("request_", [[], "x", None, {}, {"method": 5}, {"method": "Authenticate"}])
+@pytest.mark.parametrize("request_", [{}, {"method": 5}, {"method": "Authenticate"}])
 def test_what_is_no_request_is_refused(request_: Any) -> None:
     with pytest.raises(errors.InvalidRequest):
         dialect.examine(request_)
