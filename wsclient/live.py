@@ -137,8 +137,10 @@ class Live(ABC):
 
     def close(self) -> None:
         """Ends it: nothing is told to it any more, and it stays stale."""
-        self.failed(ClientClosed("this was closed: ask the client for a new one"))
-        self._close()
+        try:
+            self._close()  # first, so that nobody finds it any more who would begin what is closed
+        finally:
+            self.failed(ClientClosed("this was closed: ask the client for a new one"))
 
     # -- for the watch that is followed, in the order of the wire
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import MakeClient
 from tests.peers import PATIENCE, PING, PONG, Peer, PeerServer, drained
-from wsclient import Conflict, NotSent, OutcomeUnknown, ProtocolError, Reconnect, StaleFeed, WSClient
+from wsclient import ClientClosed, Conflict, NotSent, OutcomeUnknown, ProtocolError, Reconnect, StaleFeed, WSClient
 from wsclient.coinflex.book import OrderBook
 
 BASE, COUNTER = 63488, 65283
@@ -511,3 +511,51 @@ def test_a_book_is_stale_from_the_peers_close_on_though_the_connection_lingers(
             reply.result(PATIENCE)
         client.stop()
     assert (seen, changes) == ([False], [True])
+
+
+# -- closed by one and asked for by another
+
+
+def test_who_asks_for_a_book_while_it_is_being_closed_has_a_new_one(make_client: MakeClient) -> None:
+    got: list[OrderBook] = []
+
+    def changed(book: OrderBook) -> None:
+        if book.stale and not got:
+            got.append(client.order_book(BASE, COUNTER))
+
+    with PeerServer(serve) as server:
+        client = make_client(server.url)
+        book = client.order_book(BASE, COUNTER).wait(PATIENCE)
+        book.on_change(changed)
+        book.close()
+        [again] = got
+        assert again is not book
+        assert again.wait(PATIENCE) is client.order_book(BASE, COUNTER)
+        client.stop()
+
+
+def test_books_that_many_threads_open_and_close_at_once_are_followed_in_the_end(make_client: MakeClient) -> None:
+    def trade() -> None:
+        start.wait(PATIENCE)
+        for _ in range(15):
+            book = client.order_book(BASE, COUNTER)
+            try:
+                book.wait(PATIENCE)
+            except ClientClosed:
+                pass  # by another one
+            book.close()
+        done.append(threading.current_thread())
+
+    done: list[threading.Thread] = []
+    start = threading.Barrier(4)
+    with PeerServer(serve) as server:
+        client = make_client(server.url)
+        threads = [threading.Thread(target=trade) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(3 * PATIENCE)
+        assert len(done) == 4
+        assert not client.order_book(BASE, COUNTER).wait(PATIENCE).stale
+        assert server.connections == 1
+        client.stop()

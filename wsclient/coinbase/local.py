@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ..core.connection import Connection
+from ..core.followed import Wish
 from ..core.worker import Worker
 from ..errors import CommandError, InvalidRequest, ProtocolError, WSClientError
 from ..live import Message
 from .books import FullBook, LevelBook
 from .channels import COUNTED, Key, shown
-from .followed import Wish
 from .products import CHANNEL_OF, Product
 from .sequences import Gap, Sequence
 from .snapshots import Source, fetched

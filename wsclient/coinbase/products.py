@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..core.connection import Connection
+from ..core.followed import Followed
 from ..core.worker import Job
 from ..errors import WSClientError
 from ..live import Message
 from .books import FullBook, LevelBook
 from .channels import Key
-from .followed import Followed
 from .sequences import Gap, Sequence
 
 CHANNEL_OF: Final[dict[int, str]] = {2: "level2", 3: "full"}
@@ -67,8 +67,10 @@ class Product:
 
     def __init__(self, id: str, connection: Connection[Any]) -> None:
         self.id = id
-        self.beats = Followed(connection, Key("heartbeat", id))
-        self.followed = {level: Followed(connection, Key(channel, id)) for level, channel in CHANNEL_OF.items()}
+        self.beats = Followed(connection, Key("heartbeat", id), fed=True)
+        self.followed = {
+            level: Followed(connection, Key(channel, id), fed=True) for level, channel in CHANNEL_OF.items()
+        }
         self.counts = False
         self.sequence = Sequence(id)
         self.heartbeats = Heartbeats(id, self._fail_books)

@@ -1,13 +1,13 @@
-"""Who follows a channel of a product: wanted by any thread, made so by one at a time."""
+"""Who follows a watch: wanted by any thread, made so by one at a time."""
 
 import threading
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.connection import Connection
-from ..core.watches import Listener
 from ..errors import WSClientError
-from .channels import Key
+from .connection import Connection
+from .watches import Listener
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -19,11 +19,15 @@ class Wish:
 
 
 class Followed:
-    """One key. Subscribing may wait for a connection; who comes meanwhile leaves his wish to who is at it."""
+    """One key. Subscribing may wait for a connection; who comes meanwhile leaves his wish to who is at it.
 
-    def __init__(self, connection: Connection[Any], key: Key) -> None:
+    fed: see `Watch`
+    """
+
+    def __init__(self, connection: Connection[Any], key: Hashable, *, fed: bool = False) -> None:
         self._connection = connection
         self._key = key
+        self._fed = fed
         self._lock = threading.Lock()  # guards what follows
         self._wanted: Wish | None = None
         self._done: Wish | None = None
@@ -58,7 +62,7 @@ class Followed:
                 self._connection.unfollow(self._key, done.listener)
             elif wanted is not None:
                 try:
-                    self._connection.follow(self._key, wanted.listener, wanted.stale_after, fed=True)
+                    self._connection.follow(self._key, wanted.listener, wanted.stale_after, fed=self._fed)
                 except WSClientError as error:  # the listener was told
                     if wanted is mine:
                         failure = error
