@@ -5,23 +5,18 @@ Source: the protocol page, "Market streams", the paragraph "Book".
 
 import json
 import logging
-import random
-from collections.abc import Callable
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
-from ..books import Book, Levels
+from ..books import Levels
 from ..decimals import pairs
-from ..errors import CommandError, ProtocolError, WSClientError
+from ..errors import ProtocolError
+from ..fetched import Fetch, FetchedBook
 from ..live import Message, integer
 
 logger = logging.getLogger("wsclient")
 
-_BASE: Final = 0.2  # seconds: before a snapshot is asked for once more
-_CAP: Final = 10.0
 
-
-class OrderBook(Book[Decimal]):
+class OrderBook(FetchedBook):
     """The order book of one market, as `BinanceSocketManager.order_book` gives it, in Decimals.
 
         book = manager.order_book("BTCUSDT").wait(5)
@@ -30,23 +25,13 @@ class OrderBook(Book[Decimal]):
     The exchange's snapshot has 5000 levels of each side at most; what lies beyond them is known only where it has
     changed since. While a connection or an event was lost the book is `stale`, and gets whole again by itself.
 
-    fetch: asks for a snapshot, and calls back with it or with what went wrong, on whatever thread; a delay first
-    options: see `Live`
+    fetch, options: see `FetchedBook`
     """
 
-    def __init__(
-        self,
-        symbol: str,
-        fetch: Callable[[float, Callable[[Message | Exception], object]], object],
-        **options: Any,
-    ) -> None:
-        levels: Levels[Decimal] = Levels()
-        super().__init__(levels, renew=self._start_again, **options)
+    def __init__(self, symbol: str, fetch: Fetch, **options: Any) -> None:
+        super().__init__(Levels(), fetch=fetch, report=self._log, **options)
         self.symbol = symbol
-        self._fetch_snapshot = fetch
-        self._update_id = 0  # guarded by the lock, as what follows
-        self._ticket = 0  # of the snapshot that is awaited
-        self._tries = 0
+        self._update_id = 0  # guarded by the lock
 
     @property
     def update_id(self) -> int:
@@ -68,47 +53,15 @@ class OrderBook(Book[Decimal]):
         except (ValueError, KeyError, ProtocolError) as error:
             logger.error("the book of %s starts again: %s", self.symbol, error)
             self.lost()
-            self._start_again()
+            self.begin()
 
     def subscribed(self) -> None:
         """Events are held from now on, until the snapshot is there."""
         self.lost()
-        self._start_again()
+        self.begin()
 
-    def _start_again(self) -> None:
-        self.asked()
-        with self._lock:
-            self._ticket += 1
-            ticket = self._ticket
-            delay = random.random() * min(_CAP, _BASE * 2.0 ** min(self._tries, 10)) if self._tries else 0.0
-            self._tries += 1
-        self._fetch_snapshot(delay, lambda outcome: self._fetched(ticket, outcome))
-
-    def _fetched(self, ticket: int, outcome: Message | Exception) -> None:
-        with self._lock:
-            if ticket != self._ticket:
-                return  # it was asked for before something that has happened since
-        if isinstance(outcome, CommandError):
-            self.failed(outcome)
-            return
-        if not isinstance(outcome, Exception):
-            try:
-                self.answered(outcome)
-            except ProtocolError as error:
-                outcome = error
-        if not self.stale:
-            with self._lock:
-                self._tries = 0
-        elif ticket == self._ticket or isinstance(outcome, ProtocolError):
-            if isinstance(outcome, Exception):
-                logger.warning("no snapshot of the book of %s: %s", self.symbol, outcome)
-            self._start_again()
-
-    def failed(self, error: WSClientError) -> None:
-        """It can't be had, or not again."""
-        with self._lock:
-            self._ticket += 1  # what is on its way comes too late
-        super().failed(error)
+    def _log(self, error: Exception) -> None:
+        logger.warning("no snapshot of the book of %s: %s", self.symbol, error)
 
     # -- the rules, with the lock held
 

@@ -9,9 +9,9 @@ from typing import Any, Final, Self
 
 from ..core.connect import Endpoint, check_seconds
 from ..core.reconnect import Reconnect
-from ..core.worker import Worker
+from ..core.worker import Job, Worker
 from ..errors import AuthenticationError, ClientClosed, InvalidRequest, WSClientError
-from ..live import Message
+from ..fetched import Outcome
 from .accounts import KeyedFeed, ListenKeys, RequestedKeys, SpotFeed
 from .book import OrderBook
 from .carrier import Line
@@ -181,16 +181,16 @@ class BinanceSocketManager(MarketSockets):
             self._streams.begin(book, names)
         return book
 
-    def _fetch_book(self, symbol: str, delay: float, told: Callable[[Message | Exception], object]) -> None:
+    def _fetch_book(self, symbol: str, delay: float, told: Callable[[Outcome], object]) -> Job:
         def fetch() -> None:
-            outcome: Message | Exception
+            outcome: Outcome
             try:
                 outcome = self._public().call("depth", self._timeout, symbol=symbol.upper(), limit=_MOST_LEVELS)
             except (WSClientError, TimeoutError) as error:
                 outcome = error
             told(outcome)
 
-        self._worker.do(fetch, delay)
+        return self._worker.do(fetch, delay)
 
     # -- the manager itself
 

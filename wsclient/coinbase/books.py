@@ -3,7 +3,6 @@
 Source: protocol page, "level2" and "The `full` channel".
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -13,6 +12,7 @@ from ..decimals import number, pairs
 from ..decimals import price as price_of
 from ..decimals import size as size_of
 from ..errors import ProtocolError
+from ..fetched import FetchedBook
 from ..live import ASKED, WHOLE, Message, integer
 
 _PATIENCE: Final = 3  # heartbeats
@@ -83,23 +83,21 @@ class FullSnapshot(Depth[Decimal]):
     sequence: int
 
 
-class FullBook(Book[Decimal]):
+class FullBook(FetchedBook):
     """All open orders of one product, as `Feed.order_book(product_id, level=3)` gives them, in `Decimal`.
 
     It begins with a snapshot, to which messages with greater sequence numbers are applied. It is stale from the
     moment that one is missing, and then fetches a snapshot again.
 
-    fetch: begins to fetch a snapshot; what comes of it is given to `answered`
-    options: see `Live`
+    options: see `FetchedBook`
     """
 
-    def __init__(self, product_id: str, *, fetch: Callable[[], object], **options: Any) -> None:
+    def __init__(self, product_id: str, **options: Any) -> None:
         self._orders: Orders[str, Decimal] = Orders()  # this and what follows are guarded by the lock
-        super().__init__(self._orders.levels, renew=self._begin_again, **options)
+        super().__init__(self._orders.levels, **options)
         self.product_id = product_id
         levels = self._orders.levels
         self._sides = {"buy": levels.bids, "sell": levels.asks}
-        self._fetch = fetch
         self._sequence = 0
         self._least = 0  # the least that a snapshot must contain
         self._place = 0
@@ -137,17 +135,11 @@ class FullBook(Book[Decimal]):
     # -- for the feed, on the event thread
 
     def answered(self, message: Message) -> None:
-        """It is subscribed to, or a snapshot came; one that is older than what is held is fetched again."""
+        """It is subscribed to, or a snapshot came."""
         if "bids" in message:
             super().answered(message)
-            if not self.awaits_snapshot:
-                return
-        self._fetch()
-
-    @property
-    def awaits_snapshot(self) -> bool:
-        """Whether a snapshot could make it whole now."""
-        return self._phase is ASKED
+        else:
+            self._fetch()
 
     def missing(self, last: int) -> None:
         """A heartbeat has shown that messages up to this number are missing."""
@@ -164,12 +156,8 @@ class FullBook(Book[Decimal]):
     def lost(self) -> None:
         """The connection ended, or the watch. What the next one tells needn't go on with what this one told."""
         with self._lock:
-            self._least = 0
+            self._least = self._tries = 0
         super().lost()
-
-    def _begin_again(self) -> None:
-        self.asked()
-        self._fetch()
 
     # -- the rules, with the lock held
 

@@ -1,15 +1,15 @@
 """What a feed keeps of its products: where their sequences stand, and the books that somebody asked for."""
 
 import logging
-import random
 import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
 from ..core.connection import Connection
 from ..core.followed import Wish
-from ..core.worker import Worker
-from ..errors import CommandError, InvalidRequest, ProtocolError, WSClientError
+from ..core.worker import Job, Worker
+from ..errors import InvalidRequest, WSClientError
+from ..fetched import Outcome
 from ..live import Message
 from .books import FullBook, LevelBook
 from .channels import COUNTED, Key, shown
@@ -20,7 +20,6 @@ from .snapshots import Source, fetched
 logger = logging.getLogger("wsclient")
 
 Level = Literal[2, 3]
-_BASE, _CAP = 0.25, 10.0  # seconds between tries to get a snapshot
 
 
 class LocalState:
@@ -35,11 +34,9 @@ class LocalState:
         connection: Connection[Any],
         on_gap: Callable[[Any, Gap], object] | None,
         source: Source | None,
-        rand: Callable[[], float] = random.random,
     ) -> None:
         self._connection = connection
         self._on_gap = on_gap
-        self._random = rand
         self._source = source
         self._worker = Worker(f"wsclient snapshots {connection.endpoint.safe_url}")
         self._lock = threading.Lock()  # guards what follows, for writing
@@ -93,12 +90,16 @@ class LocalState:
         if level == 2:
             book = product.book2 = LevelBook(product.id, renew=lambda: self._connection.renew(key), **options)
         else:
-            book = product.book3 = FullBook(product.id, fetch=lambda: self._fetch(product), **options)
+            book = product.book3 = FullBook(
+                product.id,
+                fetch=lambda delay, told: self._fetch(product.id, delay, told),
+                report=self._connection.report,
+                **options,
+            )
         return book
 
     def _closed(self, product: Product, level: Level, book: LevelBook | FullBook) -> None:
         """Ends a book's subscription, and the heartbeat's if that was the last one's."""
-        fetching = None
         with self._lock:
             if book not in product.books:
                 return  # it was closed before
@@ -106,15 +107,12 @@ class LocalState:
                 product.book2 = None
             else:
                 product.book3 = None
-                fetching, product.fetching = product.fetching, None
             product.followed[level].plan(None)
             if not product.books:
                 product.heartbeats.wanted = False
                 product.beats.plan(None)
         product.followed[level].settle()
         product.beats.settle()
-        if fetching is not None:
-            fetching.cancel()
 
     def end(self, error: WSClientError, timeout: float) -> None:
         """The feed was stopped: who waits is told. timeout: seconds for a snapshot that is being fetched."""
@@ -170,7 +168,6 @@ class LocalState:
         """The connection ended: nothing is due before it is subscribed to again."""
         for product in list(self._products.values()):
             product.counts = False
-            product.tries = 0
 
     def _out_of_order(self, product: Product, message: Message, number: int) -> None:
         gap = product.sequence.take(number)
@@ -211,37 +208,13 @@ class LocalState:
 
     # -- snapshots of level 3
 
-    def _fetch(self, product: Product) -> None:
-        """Has a snapshot fetched, at once or, after a failure, somewhat later."""
-        product.ticket = ticket = product.ticket + 1
-        delay = self._random() * min(_CAP, _BASE * 2.0 ** min(product.tries, 32)) if product.tries else 0.0
-        product.tries += 1
-        if product.fetching is not None:
-            product.fetching.cancel()
-        product.fetching = self._worker.do(lambda: self._deliver(product, ticket), delay)
+    def _fetch(self, product_id: str, delay: float, told: Callable[[Outcome], object]) -> Job:
+        source = self._source
+        assert source is not None
 
-    def _deliver(self, product: Product, ticket: int) -> None:
-        """On the worker's thread."""
-        assert self._source is not None
-        outcome = fetched(self._source, product.id)
-        # without a connection nobody waits for it: the next one asks again
-        self._connection.post(lambda: self._fetched(product, ticket, outcome))
+        def fetch() -> None:
+            outcome = fetched(source, product_id)
+            # without a connection nobody waits for it: the next one asks again
+            self._connection.post(lambda: told(outcome))
 
-    def _fetched(self, product: Product, ticket: int, outcome: Message | Exception) -> None:
-        book = product.book3
-        if book is None or ticket != product.ticket or not book.awaits_snapshot:
-            return  # it was begun before something that has happened since
-        if not isinstance(outcome, Exception):
-            try:
-                book.answered(outcome)
-                if not book.stale:
-                    product.tries = 0
-                return
-            except ProtocolError as error:
-                outcome = error
-                book.asked()
-        if isinstance(outcome, CommandError):
-            book.failed(outcome)
-        else:
-            self._fetch(product)
-        self._connection.report(outcome)
+        return self._worker.do(fetch, delay)

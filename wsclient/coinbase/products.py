@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from ..core.connection import Connection
 from ..core.followed import Followed
-from ..core.worker import Job
 from ..errors import WSClientError
 from ..live import Message
 from .books import FullBook, LevelBook
@@ -55,14 +54,10 @@ class Product:
     """One product, as the event thread sees it.
 
     counts: whether the full channel is subscribed to, so that every number is due
-    ticket: of the snapshot that is waited for
-    fetching: it, unless it has come
-    tries: to get one, in a row
     """
 
     __slots__ = (
-        "beats", "book2", "book3", "counts", "fetching", "followed", "heartbeats", "id", "last_own", "sequence",
-        "ticket", "tries",
+        "beats", "book2", "book3", "counts", "followed", "heartbeats", "id", "last_own", "sequence",
     )  # fmt: skip
 
     def __init__(self, id: str, connection: Connection[Any]) -> None:
@@ -77,9 +72,6 @@ class Product:
         self.book2: LevelBook | None = None
         self.book3: FullBook | None = None
         self.last_own = 0  # the number of the last message about an order of the user's own
-        self.ticket = 0
-        self.fetching: Job | None = None
-        self.tries = 0
 
     @property
     def books(self) -> list[LevelBook | FullBook]:

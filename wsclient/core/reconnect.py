@@ -40,6 +40,11 @@ class Reconnect:
             raise InvalidRequest("random must be callable")
 
 
+def jittered(tries: int, base: float, cap: float, random: Callable[[], float]) -> float:
+    """Seconds to wait after so many tries in a row, as `Reconnect` has them; 0 after none."""
+    return random() * min(cap, base * 2.0 ** min(tries - 1, 64)) if tries else 0.0
+
+
 class Backoff:
     """The tries of one client. For the event thread alone."""
 
@@ -52,9 +57,8 @@ class Backoff:
         policy = self._policy
         if self.tries >= policy.tries:
             return None
-        ceiling = min(policy.cap, policy.base * 2.0 ** min(self.tries, 64))
         self.tries += 1
-        return policy.random() * ceiling
+        return jittered(self.tries, policy.base, policy.cap, policy.random)
 
     def reset(self) -> None:
         """The connection has proved healthy, or a caller starts afresh."""

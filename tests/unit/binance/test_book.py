@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from wsclient.binance.book import OrderBook
+from wsclient.core.worker import Job
 from wsclient.errors import BadRequest, ProtocolError, TransportError
 
 
@@ -16,8 +17,9 @@ class Snapshots:
     def __init__(self) -> None:
         self.wishes: list[tuple[float, Callable[[Any], object]]] = []
 
-    def __call__(self, delay: float, told: Callable[[Any], object]) -> None:
+    def __call__(self, delay: float, told: Callable[[Any], object]) -> Job:
         self.wishes.append((delay, told))
+        return Job(lambda: None, lambda job: None)
 
     def fulfil(self, outcome: Any) -> float:
         """The delay that was wished for."""

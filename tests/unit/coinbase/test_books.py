@@ -11,6 +11,7 @@ from tests.unit.sandbox.coinbase_books import FullBook as Reference
 from wsclient import ProtocolError
 from wsclient.books import Order
 from wsclient.coinbase import FullBook, LevelBook
+from wsclient.core.worker import Job
 
 Message = dict[str, Any]
 
@@ -21,8 +22,9 @@ class Fetched:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self) -> None:
+    def __call__(self, *_: object) -> Job:
         self.count += 1
+        return Job(lambda: None, lambda job: None)
 
 
 def page(sequence: int, bids: list[list[str]] | None = None, asks: list[list[str]] | None = None) -> Message:
@@ -43,9 +45,13 @@ def matched(sequence: int, maker: str, size: str) -> Message:
     return {"type": "match", "sequence": sequence, "maker_order_id": maker, "taker_order_id": "t", "size": size}
 
 
+def made(fetched: Fetched, **options: Any) -> FullBook:
+    return FullBook("A-B", fetch=fetched, report=lambda error: None, **options)
+
+
 def whole(*rows: list[str], sequence: int = 10) -> tuple[FullBook, Fetched]:
     fetched = Fetched()
-    book = FullBook("A-B", fetch=fetched)
+    book = made(fetched)
     book.asked()
     book.answered({"type": "subscriptions"})
     book.answered(page(sequence, [*rows]))
@@ -225,7 +231,7 @@ def test_a_new_connection_may_begin_anywhere() -> None:
 
 def test_too_many_messages_before_the_snapshot_make_it_wait_for_a_later_one() -> None:
     fetched = Fetched()
-    book = FullBook("A-B", fetch=fetched, max_held=3)
+    book = made(fetched, max_held=3)
     book.asked()
     for number in range(11, 18):
         book.notice(opened(number, f"o{number}"))
@@ -237,7 +243,7 @@ def test_too_many_messages_before_the_snapshot_make_it_wait_for_a_later_one() ->
 
 def test_messages_that_take_too_much_before_the_snapshot_make_it_wait_for_a_later_one() -> None:
     fetched = Fetched()
-    book = FullBook("A-B", fetch=fetched, max_held_bytes=20_000)
+    book = made(fetched, max_held_bytes=20_000)
     book.asked()
     for number in range(11, 18):
         book.notice({**opened(number, f"o{number}"), "more": "x" * 5000})
@@ -281,7 +287,7 @@ def test_a_message_that_cannot_be_read_leaves_the_book_stale(message: Message) -
     ],
 )
 def test_a_snapshot_that_cannot_be_read_is_a_protocol_error(wrong: Message) -> None:
-    book = FullBook("A-B", fetch=Fetched())
+    book = made(Fetched())
     book.asked()
     with pytest.raises(ProtocolError):
         book.answered({"bids": [], **wrong})
