@@ -194,12 +194,13 @@ def test_a_book_is_stale_from_the_peers_close_on_though_the_connection_lingers(
         else:
             peer.send_text('"notice"')  # no object
         assert stale.wait(PATIENCE)
+        assert made.wait(PATIENCE)
         seen.append(reply.done())  # which is told at the connection's end, and that waits for us
         peer.end()
 
     seen: list[bool] = []
     changes: list[bool] = []
-    stale = threading.Event()
+    made, stale = threading.Event(), threading.Event()
     with PeerServer(script) as server:
         client = make_client(
             server.url, err_handler=lambda client, error: None, reconnect=None, socket_timeout=PATIENCE
@@ -212,6 +213,7 @@ def test_a_book_is_stale_from_the_peers_close_on_though_the_connection_lingers(
 
         book.on_change(changed)
         reply = client.EstimateMarketOrder(**PAIR, quantity=1)
+        made.set()
         with pytest.raises(OutcomeUnknown):
             reply.result(PATIENCE)
         client.stop()
