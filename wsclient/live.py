@@ -8,6 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Self
 
+from .core.listeners import Listeners
 from .errors import ClientClosed, ProtocolError, WouldDeadlock, WSClientError, same_again
 
 logger = logging.getLogger("wsclient")
@@ -62,7 +63,6 @@ class Live(ABC):
     ) -> None:
         self._on_event_thread = on_event_thread
         self._renew = renew
-        self._raised = raised
         self._close = close
         self._max_held = max_held
         self._max_held_bytes = max_held_bytes
@@ -75,7 +75,7 @@ class Live(ABC):
         self._claimed = False
         self._failure: WSClientError | None = None
         self._ended = False  # the failure is for good: only `claim` begins anew
-        self._listeners: tuple[Callable[[Any], object], ...] = ()
+        self._listeners = Listeners(raised)
 
     # -- for readers, on any thread
 
@@ -124,16 +124,7 @@ class Live(ABC):
         What it raises is reported like what a handler raises, and changes nothing. Returns a function that ends
         the calls.
         """
-        with self._lock:
-            self._listeners = (*self._listeners, listener)
-        return lambda: self._remove(listener)
-
-    def _remove(self, listener: Callable[[Self], object]) -> None:
-        with self._lock:
-            kept = list(self._listeners)
-            if listener in kept:
-                kept.remove(listener)
-            self._listeners = tuple(kept)
+        return self._listeners.add(listener)
 
     def close(self) -> None:
         """Ends it: nothing is told to it any more, and it stays stale."""
@@ -270,11 +261,7 @@ class Live(ABC):
             self._renew()
 
     def _tell(self) -> None:
-        for listener in self._listeners:
-            try:
-                listener(self)
-            except BaseException as error:
-                self._raised(listener, error)
+        self._listeners.tell(self)
 
 
 def size(message: Message) -> int:

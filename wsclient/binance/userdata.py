@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..core.connection import Connection
+from ..core.listeners import Listeners
 from ..core.reply import Reply
 from ..errors import TransportError, WSClientError, same_again
 from .dialect import USER_DATA
@@ -34,14 +35,13 @@ class UserData:
     ) -> None:
         self._connection = connection
         self._now = now
-        self._raised = raised
+        self._listeners = Listeners(raised)
         # touched by the event thread alone, but for `begin`:
         self._id: int | None = None  # of the subscription whose events count
         self._open: dict[int, str] = {}  # the orders known to be open: their ids and symbols
         self._known = False  # whether those of an earlier connection are
         self._lock = threading.Lock()  # guards what follows
         self._changed = threading.Condition(self._lock)
-        self._listeners: tuple[Callable[[Event], object], ...] = ()
         self._whole = False
         self._failure: WSClientError | None = None
 
@@ -52,17 +52,12 @@ class UserData:
 
     def add(self, listener: Callable[[Event], object]) -> Callable[[], bool]:
         """Adds a listener; returns what removes it, and tells whether others are left."""
+        end = self._listeners.add(listener)
 
         def remove() -> bool:
-            with self._lock:
-                kept = list(self._listeners)
-                if listener in kept:
-                    kept.remove(listener)
-                self._listeners = tuple(kept)
-                return bool(kept)
+            end()
+            return bool(self._listeners.all)
 
-        with self._lock:
-            self._listeners = (*self._listeners, listener)
         return remove
 
     @property
@@ -187,8 +182,4 @@ class UserData:
                 self._tell({"e": "error", "m": f"the orders can't be reconciled: {error}"})
 
     def _tell(self, event: Event) -> None:
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except BaseException as error:
-                self._raised(listener, error)
+        self._listeners.tell(event)

@@ -202,7 +202,7 @@ class FullBook(FetchedBook):
                 self._lose(error)
             self._version += 1
             lost = self._phase is not WHOLE
-        if lost or self._listeners:
+        if lost or self._listeners.all:
             self._changed(lost, failure)
 
     def _apply(self, notice: Message) -> bool:
