@@ -43,6 +43,8 @@ class Tonces:
     clock: microseconds since the Unix epoch
     """
 
+    __slots__ = ("_clock", "_doubtful_until", "_last", "_lock", "_reset", "_since")
+
     def __init__(self, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
         self._clock = clock
         self._lock = threading.Lock()  # guards what follows

@@ -39,6 +39,11 @@ class Owner(Protocol):
 class Borrowing:
     """Reads for callers. What it reads with is touched only by whose turn it is."""
 
+    __slots__ = (
+        "_calls", "_clock", "_dialect", "_keepalive", "_loads", "_reader", "_session", "_transport",
+        "_turns",
+    )  # fmt: skip
+
     def __init__(
         self,
         transport: Transport,

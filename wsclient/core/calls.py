@@ -16,6 +16,8 @@ _places = itertools.count()
 class Calls:
     """The calls that wait for a reply, by tag. A tag is taken from when the call is made until its outcome."""
 
+    __slots__ = ("_dialect", "_lock", "_next", "_on_event_thread", "waiting")
+
     def __init__(self, dialect: Dialect, on_event_thread: Callable[[], bool]) -> None:
         self._dialect = dialect
         self._on_event_thread = on_event_thread

@@ -36,7 +36,8 @@ from .queued_caller import QueuedCaller
 from .reconnect import Reconnect
 from .reply import Reply, fail
 from .session import Session
-from .taps import Stream
+from .stats import Stats
+from .taps import Stream, Tap
 from .transport import Gone
 from .watches import Listener, Watch
 
@@ -60,6 +61,11 @@ class Connection(Generic[C]):
     limits: the rate limits to keep below, by the names that the dialect's `costs` uses
     limits_wait: seconds that a call waits for its turn under them; None for as long as it takes
     """
+
+    __slots__ = (
+        "_caller", "_calls", "_clock", "_codec", "_dialect", "_following", "_life", "_meter", "_queued",
+        "_watches", "endpoint", "on_event_thread",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -123,16 +129,45 @@ class Connection(Generic[C]):
         self._calls = self._life.calls
         self._watches = self._life.watches
         self._following = Following(dialect, self._life, self.submit)
-        self.listener_raised = self._caller.raised
         self.on_event_thread = self._life.on_event_thread
-        self.stop = self._life.stop
-        self.tap = self._life.taps.add
-        self.stats = self._life.stats
-        self.post = self._life.post
-        self.give_up = self._life.give_up
-        self.heard = self._life.watches.heard
-        self.report = self._caller.error
-        self.tell = self._caller.tell
+
+    # -- what others do
+
+    def stop(self) -> None:
+        """See `WSClient.stop`."""
+        self._life.stop()
+
+    def stats(self) -> Stats:
+        """See `Lifecycle.stats`."""
+        return self._life.stats()
+
+    def tap(self, listener: Tap) -> Callable[[], None]:
+        """See `Taps.add`."""
+        return self._life.taps.add(listener)
+
+    def post(self, job: Callable[[], object]) -> bool:
+        """See `Lifecycle.post`."""
+        return self._life.post(job)
+
+    def give_up(self, error: WSClientError) -> None:
+        """See `Lifecycle.give_up`."""
+        self._life.give_up(error)
+
+    def heard(self, key: Hashable) -> None:
+        """See `Watches.heard`."""
+        self._watches.heard(key)
+
+    def report(self, error: Exception) -> None:
+        """See `Caller.error`."""
+        self._caller.error(error)
+
+    def tell(self, handler: Callable[..., object] | None, *args: Any) -> None:
+        """See `Caller.tell`."""
+        self._caller.tell(handler, *args)
+
+    def listener_raised(self, listener: Callable[..., object], error: BaseException) -> None:
+        """See `Caller.raised`."""
+        self._caller.raised(listener, error)
 
     @property
     def state(self) -> State:

@@ -1,6 +1,5 @@
 """The calls made on the event thread, which can't wait there for the connection or for the login."""
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,10 +21,12 @@ class Deferred(NamedTuple):
 class DeferredCalls:
     """Queues them until they can be sent, in order. For the event thread alone."""
 
+    __slots__ = ("_calls", "_held", "_new")
+
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._held: deque[Deferred] = deque()  # which this session's state doesn't allow yet
-        self._new: deque[Deferred] = deque()  # which come after those
+        self._held: list[Deferred] = []  # which this session's state doesn't allow yet
+        self._new: list[Deferred] = []  # which come after those
 
     def __bool__(self) -> bool:
         return bool(self._held or self._new)
@@ -35,14 +36,14 @@ class DeferredCalls:
 
     def flush(self, session: Session) -> None:
         """Sends what this session's state allows, which has changed."""
-        held, self._held = self._held, deque()
-        self._new.extendleft(reversed(held))
+        held, self._held = self._held, []
+        self._new[:0] = held
         self.flush_new(session)
 
     def flush_new(self, session: Session) -> None:
         """Likewise, where it hasn't: what was held is still to be."""
         while self._new:
-            call = self._new.popleft()
+            call = self._new.pop(0)
             if not self._pass_on(session, call):
                 self._held.append(call)
 

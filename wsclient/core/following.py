@@ -23,6 +23,8 @@ class Submit(Protocol):
 class Following:
     """Begins and ends watches through calls, and knows what their answers mean for them. Any thread's."""
 
+    __slots__ = ("_asked", "_dialect", "_latest", "_life", "_lock", "_submit", "_watches")
+
     def __init__(self, dialect: Dialect, life: Lifecycle[Any], submit: Submit) -> None:
         self._dialect = dialect
         self._life = life

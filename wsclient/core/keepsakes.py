@@ -18,6 +18,8 @@ class Keepsakes:
     resubmit: whether calls whose outcome is unknown are settled as a part of restoring
     """
 
+    __slots__ = ("_begun", "_dialect", "_report", "_resubmit", "_watches", "logged_in", "unsettled")
+
     def __init__(
         self, dialect: Dialect, watches: Watches, report: Callable[[Exception], object], *, resubmit: bool
     ) -> None:
@@ -29,7 +31,7 @@ class Keepsakes:
         """The calls that left with a connection that was lost, to be settled on the next."""
         self.logged_in = False
         """Whether there was a login, which is one of the things to get back."""
-        self._begun: set[Hashable] = set()  # the watches that this connection was asked to begin again
+        self._begun: dict[Hashable, None] = {}  # the watches that this connection was asked to begin again
 
     def resubmits(self, reply: Reply[Any]) -> bool:
         """Whether a call is settled on the next connection if this one ends before the reply."""
@@ -79,13 +81,14 @@ class Keepsakes:
         """Whether a watch that was released while all was being brought back has to be ended still."""
         if key not in self._begun or key in self._watches or self._watches.asked(key):
             return False
-        self._begun.discard(key)
+        self._begun.pop(key, None)
         return True
 
     def _end_released(self) -> Plan:
         """The watches that were released since they were begun again: calls couldn't end them yet."""
         while released := [key for key in self._begun if key not in self._watches]:
-            self._begun.difference_update(released)
+            for key in released:
+                del self._begun[key]
             for ending in self._dialect.unsubscriptions(released):  # noqa: UP028
                 yield ending  # `yield from` would send the outcome to a list, which takes none
 
@@ -97,7 +100,7 @@ class Keepsakes:
                     watch.listener.asked()
             outcome = yield request
             if isinstance(outcome, dict):
-                self._begun.update(keys)
+                self._begun.update(dict.fromkeys(keys))
                 self._watches.began([watch for watch in asked if watch.key in self._watches], outcome)
             elif isinstance(outcome, CommandError) and len(keys) > 1:
                 # one of them is what was refused: the others are found by asking for each half

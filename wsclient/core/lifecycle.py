@@ -58,6 +58,13 @@ class Lifecycle(Generic[C]):
     pause: waits for an event for so many seconds; for tests
     """
 
+    __slots__ = (
+        "_abort", "_backoff", "_caller", "_calm", "_clock", "_codec", "_connections", "_dialect",
+        "_event_ident", "_last", "_lock", "_max_message_size", "_meter", "_opener", "_opening", "_past",
+        "_pause", "_ping_interval", "_recovering", "_running", "_session", "_stopped", "_thread", "calls",
+        "credentials", "deferred", "keepsakes", "taps", "watches",
+    )  # fmt: skip
+
     def __init__(
         self,
         endpoint: Endpoint,
@@ -74,7 +81,6 @@ class Lifecycle(Generic[C]):
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
-        self._timeout = endpoint.timeout
         self._opener = Opener((endpoint, *failover), self._session_on)
         self._dialect = dialect
         self._caller = caller
@@ -95,12 +101,9 @@ class Lifecycle(Generic[C]):
             dialect, self.watches, caller.error, resubmit=resubmit and reconnect is not None
         )
         self._recovering = False
-        self._last: WSClientError = stopped()  # why the last connection or try failed
-        self._halt = threading.Event()  # ends the pauses between tries
+        self._last: WSClientError | None = None  # why the last connection or try failed
         # Calls made on the event thread open connections too, one after the other if they are made when one ends:
         self._calm = Backoff(replace(reconnect or Reconnect(), tries=_ENDLESS))
-        self._upset = False  # the last connection couldn't be had, or ended before it proved healthy
-        self._hurry = threading.Event()  # ends such a pause, since somebody waits
         self._lock = threading.Lock()  # guards what follows
         self._stopped = False
         self._session: Session | None = None  # what callers may use
@@ -181,12 +184,14 @@ class Lifecycle(Generic[C]):
                 self._opening = Opening()
             opening = self._opening
             opening.waited_for = True
+            nap = opening.nap if opening.wakeful else None
             failure = self._start() if self._thread is None else None
         if failure is not None:
             if self._caller.handles_errors:
                 self._caller.error(failure)
             raise not_sent(failure)
-        self._hurry.set()
+        if nap is not None:
+            nap.set()
         self._caller.nudge()
         return opening.wait(None if until is None else until - self._clock())
 
@@ -215,9 +220,10 @@ class Lifecycle(Generic[C]):
         with self._lock:
             self._stopped = True
             session, opening, abort, thread = self._running, self._opening, self._abort, self._thread
+            nap = None if opening is None else opening.nap
             self._opening = None
-        self._halt.set()
-        self._hurry.set()
+        if nap is not None:
+            nap.set()
         self._meter.stop()
         self._caller.release()
         if opening is not None:
@@ -228,9 +234,9 @@ class Lifecycle(Generic[C]):
             session.close()
         if self.on_event_thread():
             return
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self._opener.endpoint.timeout
         if thread is not None:
-            half = self._timeout / 2
+            half = self._opener.endpoint.timeout / 2
             thread.join(half)
             if thread.is_alive() and session is not None:
                 session.abandon()
@@ -294,22 +300,30 @@ class Lifecycle(Generic[C]):
         assert self._backoff is not None
         delay = self._backoff.next()
         if delay is None:
-            error = gave_up(self._opener.endpoint.safe_url, self._backoff.tries, self._last)
+            error = gave_up(self._opener.endpoint.safe_url, self._backoff.tries, self._last or stopped())
             self._end_recovery()
             self.watches.gave_up(error)
             self._fail(opening, error)
             return False
-        self._pause(self._halt, delay)
+        self._sleep(delay, opening)
         return not self._stopped
 
     def _calmed(self, opening: Opening) -> bool:
         """Waits before opening for calls of the event thread's own alone, if it did so in vain before."""
-        if self._upset and not opening.waited_for:
+        if self._calm.needed and not opening.waited_for:
             delay = self._calm.next()
-            self._hurry.clear()
-            if delay and not (opening.waited_for or self._stopped):
-                self._pause(self._hurry, delay)
+            if delay:
+                opening.wakeful = True
+                self._sleep(delay, opening)
         return not self._stopped
+
+    def _sleep(self, delay: float, opening: Opening) -> None:
+        """Waits so many seconds, but not when the client is stopped, or a wakeful opening waited for."""
+        with self._lock:
+            if self._stopped or (opening.wakeful and opening.waited_for):
+                return
+            nap = opening.nap = threading.Event()
+        self._pause(nap, delay)
 
     def _end_recovery(self) -> None:
         assert self._backoff is not None
@@ -334,7 +348,7 @@ class Lifecycle(Generic[C]):
         with self._lock:
             if self._opening is opening:
                 self._opening = None
-        self._upset = True
+        self._calm.needed = True
         opening.end(error)  # before the error handler, which may wait for a lock that a waiter holds
         self.keepsakes.fail_calls(error)
         if self._caller.handles_errors or not opening.waited_for:
@@ -357,6 +371,9 @@ class Lifecycle(Generic[C]):
             outcome.discard()
         return stopped()  # whatever it was that the attempt ended of then
 
+    def _known(self) -> Any:
+        return self.credentials
+
     def _attempt(self) -> Abort | None:
         """What ends an attempt to connect; None if there is to be none."""
         with self._lock:
@@ -364,6 +381,7 @@ class Lifecycle(Generic[C]):
             return self._abort
 
     def _session_on(self, transport: Transport, opened: Opened) -> Session:
+        agreed = opened.compression
         return Session(
             transport,
             name=self._opener.endpoint.safe_url,
@@ -373,13 +391,13 @@ class Lifecycle(Generic[C]):
             watches=self.watches,
             taps=self.taps,
             meter=self._meter,
-            credentials=lambda: self.credentials,
+            credentials=self._known,
             exposing=self._opener.warn_of_exposure,
             login_settled=self._login_settled,
-            timeout=self._timeout,
+            timeout=self._opener.endpoint.timeout,
             ping_interval=self._ping_interval,
             max_message_size=self._max_message_size,
-            inflater=None if opened.compression is None else Inflater(opened.compression),
+            inflater=None if agreed is None else Inflater(agreed),
             codec=self._codec,
             clock=self._clock,
         )
@@ -414,7 +432,7 @@ class Lifecycle(Generic[C]):
         cause = ending.error or (stopped() if halted else closed(url, ending.code))
         session.ended()
         self._opener.lasted(session.proved)
-        self._upset = not session.proved
+        self._calm.needed = not session.proved
         if session.proved:
             self._calm.reset()
         if self._backoff is None:

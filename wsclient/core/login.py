@@ -28,6 +28,8 @@ class LoginState(Enum):
 class Attempt:
     """One try to log in. Its outcome is set once: the first one counts."""
 
+    __slots__ = ("_ended", "error", "waited_for")
+
     def __init__(self) -> None:
         self._ended = threading.Event()
         self.error: WSClientError | None = None
@@ -61,6 +63,11 @@ class Login:
     send: sends the login request made for this greeting (called without the lock)
     give_up: ends the session, since its peer doesn't answer (called without the lock)
     """
+
+    __slots__ = (
+        "_attempt", "_clock", "_deadline", "_give_up", "_greeted", "_greeting", "_lock", "_send", "_sent",
+        "_state", "_timeout",
+    )  # fmt: skip
 
     def __init__(
         self,

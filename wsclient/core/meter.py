@@ -21,6 +21,8 @@ class Meter:
     wait: seconds that a call waits for its turn, None for as long as it takes
     """
 
+    __slots__ = ("_clock", "_dialect", "_pacer", "_penalties", "_wait", "counter", "paces")
+
     def __init__(
         self,
         dialect: Dialect,

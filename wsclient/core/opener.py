@@ -20,11 +20,13 @@ class Opener:
     session_on: makes the session of an open transport
     """
 
+    __slots__ = ("_endpoints", "_failed", "_session_on", "_warned", "endpoint")
+
     def __init__(self, endpoints: Sequence[Endpoint], session_on: Callable[[Transport, Opened], Session]) -> None:
         self._endpoints = list(endpoints)
         self._session_on = session_on
         self._failed: Endpoint | None = None  # the one whose last session ended before it proved healthy
-        self._warned: set[str] = set()
+        self._warned: list[str] = []
         self.endpoint = endpoints[0]
         """The one that is tried or used."""
 
@@ -79,5 +81,5 @@ class Opener:
     def _warn(self, text: str, endpoint: Endpoint) -> None:
         """Once for each text."""
         if text not in self._warned:
-            self._warned.add(text)
+            self._warned.append(text)
             logger.warning(text, endpoint.safe_url)

@@ -1,7 +1,7 @@
 """The calls that a session makes for itself: logging in, restoring and renewing, and what the server demands."""
 
 from collections.abc import Callable, Hashable
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import AuthenticationError, CommandError, OutcomeUnknown, ProtocolError, WSClientError
 from .calls import Calls, completer
@@ -25,7 +25,10 @@ class Owner(Protocol):
     def send(self, reply: Reply[Any], text: bytes | Callable[[], bytes], *, wait: bool = True) -> None: ...
 
 
-class OwnCalls:
+S = TypeVar("S", bound=Owner)
+
+
+class OwnCalls(Generic[S]):
     """Makes calls for a session.
 
     meter: told of them, since the rate limits count them too
@@ -35,16 +38,21 @@ class OwnCalls:
     report: told of a demanded call that was refused
     """
 
+    __slots__ = (
+        "_calls", "_credentials", "_demanded", "_dialect", "_dumps", "_exposing", "_login_settled",
+        "_meter", "_report", "_session",
+    )  # fmt: skip
+
     def __init__(
         self,
-        session: Owner,
+        session: S,
         *,
         dialect: Dialect,
         calls: Calls,
         meter: Meter,
         credentials: Callable[[], Any],
         exposing: Callable[[], None],
-        login_settled: Callable[[Attempt, AuthenticationError | None], None],
+        login_settled: Callable[[S, Attempt, AuthenticationError | None], None],
         report: Callable[[Exception], object],
         codec: Codec,
     ) -> None:
@@ -114,7 +122,7 @@ class OwnCalls:
             return
         else:
             self._session.account = self._dialect.account(known)
-        self._login_settled(attempt, failure)
+        self._login_settled(self._session, attempt, failure)
 
     def _new(self, request: Message) -> Reply[Any]:
         reply = self._calls.add(request, None)

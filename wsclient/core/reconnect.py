@@ -48,9 +48,13 @@ def jittered(tries: int, base: float, cap: float, random: Callable[[], float]) -
 class Backoff:
     """The tries of one client. For the event thread alone."""
 
+    __slots__ = ("_policy", "needed", "tries")
+
     def __init__(self, policy: Reconnect) -> None:
         self._policy = policy
         self.tries = 0
+        self.needed = False
+        """Whether the last connection couldn't be had, or ended before it proved healthy; for who uses this."""
 
     def next(self) -> float | None:
         """Seconds to wait before one more try, which counts from now; None when there were enough."""

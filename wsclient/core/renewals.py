@@ -29,6 +29,8 @@ class Renewals:
     timeout: seconds for each answer
     """
 
+    __slots__ = ("_asked", "_caller", "_clock", "_dialect", "_late", "_name", "_session", "_timeout", "_watches")
+
     def __init__(
         self,
         session: Owner,
@@ -48,7 +50,7 @@ class Renewals:
         self._timeout = timeout
         self._clock = clock
         self._asked: dict[Future[Any], float] = {}  # the requests under way, until when they have to be answered
-        self._late: set[Future[Any]] = set()  # those that weren't, though their answers may have come
+        self._late: list[Future[Any]] = []  # those that weren't, though their answers may have come
 
     @property
     def timed(self) -> bool:
@@ -74,7 +76,7 @@ class Renewals:
                 )
                 return
             # a handler was slow, perhaps, and the answer has come meanwhile
-            self._late.add(reply)
+            self._late.append(reply)
             self._asked[reply] = now + self._timeout
         for watch in self._watches.stale(now):
             if watch.mute and watch.fed:
@@ -121,7 +123,8 @@ class Renewals:
 
     def _answered(self, reply: Future[Any]) -> None:
         self._asked.pop(reply, None)
-        self._late.discard(reply)
+        if reply in self._late:
+            self._late.remove(reply)
 
     def _renewed(self, watch: Watch, outcome: Outcome | None) -> None:
         if isinstance(outcome, dict) and self._watches.get(watch.key) is watch:

@@ -24,6 +24,11 @@ class Restoring:
     timeout: seconds for each answer; the login has its own deadlines
     """
 
+    __slots__ = (
+        "_ask", "_began", "_clock", "_closed", "_deadline", "_done", "_give_up", "_log_in", "_plan",
+        "_step", "_timeout",
+    )  # fmt: skip
+
     def __init__(
         self,
         plan: Plan,

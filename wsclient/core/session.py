@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from .borrowing import Borrowing
 from .calls import Calls
 from .codec import Codec
 from .deflate import Inflater
-from .dialect import Dialect
+from .dialect import Demand, Dialect, Message, Outcome
 from .handlers import Caller
 from .keepalive import Due, Keepalive
 from .login import Attempt, Login
@@ -31,7 +30,7 @@ from .restoring import Plan, Restoring
 from .taps import Taps
 from .texts import Texts
 from .transport import Gone, Transport
-from .watches import Watches
+from .watches import Watch, Watches
 
 logger = logging.getLogger("wsclient")
 
@@ -56,6 +55,13 @@ class Session:
     exposing: told when a login is about to be sent
     login_settled: told the outcome of a login attempt, on the event thread; it ends the attempt
     """
+
+    __slots__ = (
+        "_always_hears", "_borrowing", "_caller", "_calls", "_clock", "_closing", "_dialect", "_ending",
+        "_given_up", "_jobs", "_keepalive", "_meter", "_name", "_own", "_reader", "_ready_at", "_renewals",
+        "_taps", "_texts", "_timeout", "_transport", "_watches", "account", "login", "restoring", "spoke",
+        "traffic", "watchful",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -92,7 +98,7 @@ class Session:
         self._timeout = timeout
         self._reader = frames.FrameReader(max_message_size, inflater)
         self._keepalive = Keepalive(ping_interval, timeout, clock())
-        self._jobs: deque[Callable[[], object]] = deque()  # appended by any thread
+        self._jobs: list[Callable[[], object]] = []  # appended by any thread
         self.restoring: Restoring | None = None  # while it brings back what the last one had
         self._ready_at: float | None = None  # when it was given to callers
         self.account: Hashable = None  # who is logged in
@@ -107,8 +113,6 @@ class Session:
         self._renewals = Renewals(
             self, name=name, dialect=dialect, caller=caller, watches=watches, timeout=timeout, clock=clock
         )
-        self.renew = self._renewals.renew
-        self.expect = self._renewals.expect
         self._borrowing = Borrowing(transport, self._reader, self, calls, dialect, codec, self._keepalive, clock)
         self._own = OwnCalls(
             self,
@@ -117,12 +121,10 @@ class Session:
             meter=meter,
             credentials=credentials,
             exposing=exposing,
-            login_settled=lambda attempt, failure: login_settled(self, attempt, failure),
+            login_settled=login_settled,
             report=caller.error,
             codec=codec,
         )
-        self.ask = self._own.ask
-        self.meet = self._own.meet
         self.login = Login(
             greeted=dialect.greeting_mark is not None,
             timeout=timeout,
@@ -206,6 +208,22 @@ class Session:
         if self.restoring is not None:
             self.restoring.close()
 
+    def ask(self, request: Message, then: Callable[[Outcome | None], None]) -> Reply[Any]:
+        """Makes a call of our own; see `OwnCalls`."""
+        return self._own.ask(request, then)
+
+    def meet(self, demand: Demand) -> None:
+        """Does what the server demands; see `OwnCalls`."""
+        self._own.meet(demand)
+
+    def renew(self, watch: Watch) -> None:
+        """Subscribes anew; see `Renewals`."""
+        self._renewals.renew(watch)
+
+    def expect(self, reply: Reply[Any]) -> None:
+        """Gives the session up if this isn't answered in time; see `Renewals`."""
+        self._renewals.expect(reply)
+
     @property
     def closing(self) -> bool:
         """Whether we have begun to close."""
@@ -250,7 +268,7 @@ class Session:
         if readable and self._ending is None:
             self._take(self._transport.receive())
         while self._jobs and self._ending is None:
-            self._jobs.popleft()()
+            self._jobs.pop(0)()
         if self._ending is None:
             self._check_deadlines(self._clock(), idle=not readable)
 

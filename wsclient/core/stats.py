@@ -110,6 +110,8 @@ class Histogram:
     Takes the same time for each, and 464 numbers at most, however many there are. Not for several threads at once.
     """
 
+    __slots__ = ("_buckets", "_count", "_max")
+
     def __init__(self) -> None:
         self._buckets: dict[int, int] = {}
         self._count = 0
@@ -154,6 +156,11 @@ class Histogram:
 
 class CallCounter:
     """Counts calls by how they ended, and takes the time of those that were answered. For any thread."""
+
+    __slots__ = (
+        "_cancelled", "_fresh", "_lock", "_not_sent", "_refused", "_replied", "_timed_out", "_times",
+        "_unauthenticated", "_unknown", "clock",
+    )  # fmt: skip
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock

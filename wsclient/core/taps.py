@@ -20,6 +20,8 @@ class Stream(Protocol):
 class Taps:
     """Any thread adds and removes them; the event thread calls them, before the handler."""
 
+    __slots__ = ("_lock", "all", "stream", "used")
+
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards the writing of what follows
         self.all: tuple[Tap, ...] = ()

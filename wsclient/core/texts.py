@@ -45,6 +45,8 @@ class Texts:
     name: of the peer, for errors
     """
 
+    __slots__ = ("_caller", "_calls", "_dialect", "_loads", "_name", "_session", "_taps", "_watches")
+
     def __init__(
         self,
         session: Owner,

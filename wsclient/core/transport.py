@@ -43,6 +43,12 @@ class Transport:
     deflater: for compressing messages, where that was agreed on
     """
 
+    __slots__ = (
+        "_changed", "_clock", "_closed", "_deflater", "_finished", "_lock", "_more", "_outbox", "_partial",
+        "_partial_freight", "_socket", "_stalled", "_timeout", "_tls", "_urgent", "_urgent_taken",
+        "_waiting", "_writing", "error", "traffic", "turns",
+    )  # fmt: skip
+
     def __init__(
         self,
         sock: socket.socket,
@@ -62,7 +68,7 @@ class Transport:
         self._tls = threading.Lock() if isinstance(sock, ssl.SSLSocket) else None
         self._more = False  # TLS may hold decrypted bytes that the socket beneath doesn't show; the reader's
         self._lock = threading.Lock()  # guards what follows
-        self._changed = threading.Condition(self._lock)  # the outbox shrank, or the writer left
+        self._changed: threading.Condition | None = None  # for who waits: the outbox shrank, or the writer left
         self._outbox: list[tuple[bytes, Freight | None]] = []
         self._waiting = 0  # bytes in the outbox
         self._urgent = 0  # those of them whose senders couldn't wait
@@ -142,7 +148,7 @@ class Transport:
         try:
             with self._lock:
                 if wait and self._waiting > _OUTBOX:
-                    self._changed.wait_for(lambda: self._waiting <= _OUTBOX or self._closed, self._timeout)
+                    self._await(lambda: self._waiting <= _OUTBOX or self._closed)
                 gone = self._closed or self._finished
                 if not (frame or gone or isinstance(payload, bytes)):
                     payload = payload()  # what it raises has changed nothing yet
@@ -244,14 +250,14 @@ class Transport:
                         if sent or self._stalled is None:
                             self._stalled = self._clock() + self._timeout
                         self._writing = False
-                        self._changed.notify_all()
+                        self._notify()
                         break
                     if batch:
                         self._stalled = None
                         self._urgent_taken = 0
                     if self._closed or not (self._outbox or self._partial):
                         self._writing = False
-                        self._changed.notify_all()
+                        self._notify()
                         return
                     batch, on_board = self._next_batch()
                     if wait:
@@ -279,7 +285,7 @@ class Transport:
         self._partial, self._partial_freight = b"", []
         self._waiting = 0
         self._urgent_taken, self._urgent = self._urgent, 0
-        self._changed.notify_all()
+        self._notify()
         return b"".join(pieces), freight
 
     def _write_batch(self, batch: bytes, freight: list[tuple[int, Freight]], wait: bool) -> int:
@@ -323,6 +329,18 @@ class Transport:
         with self._tls:
             return self._socket.send(data)
 
+    # -- with the lock held
+
+    def _await(self, condition: Callable[[], bool]) -> None:
+        if not condition():
+            if self._changed is None:
+                self._changed = threading.Condition(self._lock)
+            self._changed.wait_for(condition, self._timeout)
+
+    def _notify(self) -> None:
+        if self._changed is not None:
+            self._changed.notify_all()
+
     # -- ending
 
     def _break(self, error: Exception) -> None:
@@ -334,7 +352,7 @@ class Transport:
         """Ends the connection for every thread: the reader meets the end of the stream, senders get `Gone`."""
         with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._notify()
         shut(self._socket)
 
     def close(self) -> None:
@@ -342,5 +360,5 @@ class Transport:
         self.shut()
         self.turns.close(self._timeout)
         with self._lock:
-            self._changed.wait_for(lambda: not self._writing, self._timeout)
+            self._await(lambda: not self._writing)
         self._socket.close()

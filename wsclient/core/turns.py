@@ -24,11 +24,16 @@ _CAN_BORROW = hasattr(select, "epoll") and hasattr(os, "eventfd")
 class Turns:
     """For one socket. `wait`, `inbox` as a whole and `close` are the event thread's; the rest is any thread's."""
 
+    __slots__ = (
+        "_bell", "_borrower_ident", "_changed", "_closed", "_dozing", "_epoll", "_fd", "_interest",
+        "_lending", "_lock", "_poll", "_sleeping", "_socket", "borrower", "inbox",
+    )  # fmt: skip
+
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self.inbox: list[Any] = []  # appended by a borrower, taken by the event thread
         self._lock = threading.Lock()  # guards what follows
-        self._changed = threading.Condition(self._lock)  # the borrower gave back after the closing
+        self._changed: threading.Condition | None = None  # the borrower gave back after the closing
         self._sleeping = False
         self.borrower: object | None = None  # for the borrower to see that it is
         self._borrower_ident = 0
@@ -121,7 +126,8 @@ class Turns:
                 return
             self.borrower = None
             if self._closed:
-                self._changed.notify_all()
+                if self._changed is not None:
+                    self._changed.notify_all()
                 return
             self._epoll.modify(self._fd, self._interest)
             if ring or self.inbox:
@@ -151,7 +157,9 @@ class Turns:
                 return
             self._closed = True
             self._lending = False
-            self._changed.wait_for(lambda: self.borrower is None, timeout)
+            if self.borrower is not None:
+                self._changed = threading.Condition(self._lock)
+                self._changed.wait_for(lambda: self.borrower is None, timeout)
             if _CAN_BORROW:
                 self._epoll.close()
                 os.close(self._bell)

@@ -79,6 +79,8 @@ class Watch:
 class Watches:
     """The watches of one client. Any thread begins and ends them; the event thread brings what comes."""
 
+    __slots__ = ("_asked", "_clock", "_dialect", "_ending", "_kept", "_lock", "attentive", "timed")
+
     def __init__(self, dialect: Dialect, clock: Callable[[], float]) -> None:
         self._dialect = dialect
         self._clock = clock
