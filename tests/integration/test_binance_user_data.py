@@ -2,7 +2,10 @@
 
 import logging
 import queue
+import random
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import pytest
@@ -243,3 +246,30 @@ def test_a_margin_account_that_isnt_there_is_refused(make_client: MakeClient, ma
     bm = make(make_client())
     with pytest.raises(CommandError), bm.isolated_margin_socket("NOPE"):
         pass
+
+
+def test_listeners_that_come_and_go_on_two_threads_miss_nothing_while_they_are_there(
+    exchange: Sandbox, make_client: MakeClient
+) -> None:
+    client, user = make_client(), exchange.users[0]
+
+    def work(number: int) -> None:
+        draw = random.Random(number)
+        for turn in range(70):
+            events, amount = Events(), f"0.{number}{turn:03d}0000"
+            remove = client.user_data(events.put)
+            exchange.binance.deposit(user, "BTC", amount)
+            while events.next("balanceUpdate")["d"] != amount:
+                pass
+            remove()
+            for _ in range(draw.randrange(2000)):  # so that the two don't go on in step
+                pass
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(work, number) for number in (1, 2)]:
+                done.result()
+    finally:
+        sys.setswitchinterval(usual)

@@ -8,12 +8,13 @@ from typing import Any, Final
 from ..core.connect import Endpoint
 from ..core.connection import Connection
 from ..core.face import Face
+from ..core.followed import Followed, Wish
 from ..core.handlers import Handlers
 from ..core.pacing import wanted_limits
 from ..core.reconnect import Reconnect
 from ..core.reply import Reply
 from ..errors import ClientClosed, InvalidRequest
-from .dialect import RequestApi, checked
+from .dialect import USER_DATA, RequestApi, checked
 from .errors import TooSoonToTell
 from .limits import RateLimit
 from .methods import Methods
@@ -107,6 +108,7 @@ class Client(Face, Methods):
             limits_wait=0.0 if limits is None else limits.wait,
         )
         self._connection.credentials = known
+        self._account = Followed(self._connection, USER_DATA)
         self._lock = threading.Lock()  # guards what follows
         self._user_data: UserData | None = None
 
@@ -199,17 +201,19 @@ class Client(Face, Methods):
         """
         if self._ending.is_set():
             raise ClientClosed("the client was stopped: make a new one")
+        wish = None
         with self._lock:
-            first = self._user_data is None
             data = self._user_data
             if data is None:
                 data = self._user_data = UserData(
                     self._connection, self._dialect.clock.now, raised=self._connection.listener_raised
                 )
-        remove = data.add(listener)
+            remove = data.add(listener)
+            if data.claim():
+                wish = Wish(data)
+                self._account.plan(wish)
         try:
-            if first or data.failed_before:
-                data.begin()
+            self._account.settle(wish)
             if not self._connection.on_event_thread():
                 data.ready(self._timeout)
         except BaseException:
@@ -222,7 +226,8 @@ class Client(Face, Methods):
             if remove() or self._user_data is not data:
                 return
             self._user_data = None
-        data.end()
+            self._account.plan(None)
+        self._account.settle()
 
     def _stopping(self) -> None:
         self._ending.set()

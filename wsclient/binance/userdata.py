@@ -36,12 +36,13 @@ class UserData:
         self._connection = connection
         self._now = now
         self._listeners = Listeners(raised)
-        # touched by the event thread alone, but for `begin`:
+        # touched by the event thread alone:
         self._id: int | None = None  # of the subscription whose events count
         self._open: dict[int, str] = {}  # the orders known to be open: their ids and symbols
         self._known = False  # whether those of an earlier connection are
         self._lock = threading.Lock()  # guards what follows
         self._changed = threading.Condition(self._lock)
+        self._claimed = False
         self._whole = False
         self._failure: WSClientError | None = None
 
@@ -60,17 +61,14 @@ class UserData:
 
         return remove
 
-    @property
-    def failed_before(self) -> bool:
-        """Whether it has to begin anew."""
-        return self._failure is not None
-
-    def begin(self) -> None:
-        """Subscribes. Raises what a private call raises."""
+    def claim(self) -> bool:
+        """Whether the caller is the one to have it subscribed to: it is the first, or the last one failed."""
         with self._lock:
+            if self._claimed and self._failure is None:
+                return False
+            self._claimed = True
             self._failure = None
-        self._connection.unfollow(USER_DATA, self)  # what is left of a failure
-        self._connection.follow(USER_DATA, self)
+            return True
 
     def ready(self, timeout: float) -> None:
         """Waits until it is subscribed, so many seconds at most. Raises why it couldn't be."""
@@ -81,10 +79,6 @@ class UserData:
             raise same_again(failure) from failure
         if not whole:
             raise TransportError(f"no answer to subscribing to the account's events within {timeout:g} s")
-
-    def end(self) -> None:
-        """Unsubscribes."""
-        self._connection.unfollow(USER_DATA, self)
 
     # -- for the watch, in the order of the wire
 
