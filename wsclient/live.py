@@ -48,6 +48,7 @@ class Live(ABC):
     renew: asks for a new snapshot, where no notice can make whole what is there
     raised: told what a listener raised; without it that is logged
     close: ends the watch
+    waiting: told 1 when somebody begins to wait for a snapshot, and -1 when that is over
     max_held, max_held_bytes: notices held at most, and what they may take; with more it is lost
     """
 
@@ -58,12 +59,14 @@ class Live(ABC):
         renew: Callable[[], object] = lambda: None,
         raised: Callable[[Callable[..., object], BaseException], object] = _log_raised,
         close: Callable[[], object] = lambda: None,
+        waiting: Callable[[int], object] = lambda step: None,
         max_held: int = MAX_HELD,
         max_held_bytes: int = MAX_HELD_BYTES,
     ) -> None:
         self._on_event_thread = on_event_thread
         self._renew = renew
         self._close = close
+        self._waiting = waiting
         self._max_held = max_held
         self._max_held_bytes = max_held_bytes
         self._lock = threading.Lock()  # guards what follows, and what subclasses keep
@@ -109,11 +112,15 @@ class Live(ABC):
             raise WouldDeadlock(
                 "waiting for a snapshot that only this thread, the event thread, can read: use on_change()"
             )
-        with self._settled:
-            self._settled.wait_for(lambda: not self.stale or self._failure is not None, timeout)
-            if not self.stale:
-                return self
-            failure = self._failure
+        self._waiting(1)
+        try:
+            with self._settled:
+                self._settled.wait_for(lambda: not self.stale or self._failure is not None, timeout)
+                if not self.stale:
+                    return self
+                failure = self._failure
+        finally:
+            self._waiting(-1)
         if failure is None:
             raise TimeoutError(f"no snapshot within {timeout:g} s")
         raise same_again(failure) from failure

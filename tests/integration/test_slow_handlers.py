@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import MakeClient, event_threads
 from tests.peers import Peer, PeerServer, take
-from wsclient import InvalidRequest, MessagesDropped, OutcomeUnknown, Reply, TransportError, WSClient
+from wsclient import InvalidRequest, MessagesDropped, OutcomeUnknown, Reconnect, Reply, TransportError, WSClient
 from wsclient.core.backlog import Policy
 from wsclient.sandbox import Sandbox
 
@@ -243,3 +243,41 @@ def test_balances_are_conflated_to_the_newest(make_client: MakeClient) -> None:
         ]
         assert client.stats().conflated == 49
         assert client.stats().dropped == 0
+
+
+def test_a_handler_may_wait_behind_a_full_queue_for_a_book_to_be_whole_again(make_client: MakeClient) -> None:
+    """The event thread doesn't wait for room meanwhile: it alone can bring the connection back."""
+    opened = {"notice": "OrderOpened", "base": 1, "counter": 2, "id": 1, "quantity": 5, "price": 7, "time": 1}
+
+    def script(peer: Peer) -> None:
+        peer.reply(peer.receive("WatchOrders"), orders=[])
+        if peer.number == 0:
+            assert watched.wait(10)
+            peer.send_text(opened)  # is being handled,
+            peer.send_text(opened)  # and this one fills the queue
+            peer.end()
+        else:
+            peer.wait_for_close()
+
+    watched, lost = threading.Event(), threading.Event()
+    whole: queue.Queue[bool] = queue.Queue()
+
+    def on_message(client: WSClient, text: str) -> None:
+        if "OrderOpened" in text and whole.empty():
+            book = client.order_book(1, 2)
+            assert lost.wait(10)
+            whole.put(not book.wait(10).stale)
+
+    with PeerServer(script) as server:
+        client = make_client(
+            server.url,
+            msg_handler=on_message,
+            err_handler=lambda client, error: None,
+            handler_queue=1,
+            reconnect=Reconnect(base=0),
+        )
+        book = client.order_book(1, 2).wait(10)
+        book.on_change(lambda book: lost.set() if book.stale else None)
+        watched.set()
+        assert whole.get(timeout=10)
+        client.stop()

@@ -83,6 +83,7 @@ class LocalState:
         book: LevelBook | FullBook
         options: dict[str, Any] = {
             "on_event_thread": self._connection.on_event_thread,
+            "waiting": self._connection.waiting,
             "raised": self._connection.listener_raised,
             "close": lambda: self._closed(product, level, book),
         }

@@ -63,6 +63,7 @@ class LocalState:
             counter,
             on_event_thread=self._connection.on_event_thread,
             raised=self._connection.listener_raised,
+            waiting=self._connection.waiting,
             renew=lambda: self._connection.renew(key),
             close=lambda: self._closed(key, book),
         )
@@ -72,6 +73,7 @@ class LocalState:
         balances: Balances = Balances(
             on_event_thread=self._connection.on_event_thread,
             raised=self._connection.listener_raised,
+            waiting=self._connection.waiting,
             close=lambda: self._closed_balances(balances),
             on_failure=lambda: self._failed_balances(balances),
         )

@@ -149,6 +149,12 @@ class Connection(Generic[C]):
         """See `Lifecycle.post`."""
         return self._life.post(job)
 
+    def waiting(self, step: int) -> None:
+        """One more, or one fewer, waits for what the event thread brings, besides those who wait for a Reply."""
+        self._life.waiting(step)
+        if self._queued:
+            self._caller.nudge()
+
     def give_up(self, error: WSClientError) -> None:
         """See `Lifecycle.give_up`."""
         self._life.give_up(error)

@@ -61,8 +61,8 @@ class Lifecycle(Generic[C]):
     __slots__ = (
         "_abort", "_backoff", "_caller", "_calm", "_clock", "_codec", "_connections", "_dialect",
         "_event_ident", "_last", "_lock", "_max_message_size", "_meter", "_opener", "_opening", "_past",
-        "_pause", "_ping_interval", "_recovering", "_running", "_session", "_stopped", "_thread", "calls",
-        "credentials", "deferred", "keepsakes", "taps", "watches",
+        "_pause", "_ping_interval", "_recovering", "_running", "_session", "_stopped", "_thread", "_waiters",
+        "calls", "credentials", "deferred", "keepsakes", "taps", "watches",
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +114,7 @@ class Lifecycle(Generic[C]):
         self._connections = 0
         self._thread: threading.Thread | None = None
         self._event_ident: int | None = None
+        self._waiters = 0  # those who wait for local state
 
     # -- any thread
 
@@ -139,10 +140,15 @@ class Lifecycle(Generic[C]):
         """Whether anybody waits for what the event thread alone can bring; asked on that thread."""
         opening, session = self._opening, self._running
         return (
-            bool(self.calls.waiting or self.keepsakes.unsettled)
+            bool(self.calls.waiting or self.keepsakes.unsettled or self._waiters)
             or (opening is not None and opening.waited_for)
             or (session is not None and session.login.deadline() is not None)
         )
+
+    def waiting(self, step: int) -> None:
+        """See `Connection.waiting`."""
+        with self._lock:
+            self._waiters += step
 
     def give_up(self, error: WSClientError) -> None:
         """Ends the connection, if there is one; its end is told with this error."""
