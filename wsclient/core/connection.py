@@ -20,6 +20,7 @@ from ..errors import (
     WouldDeadlock,
     WSClientError,
 )
+from . import forks
 from .calls import completer
 from .codec import Codec
 from .connect import Endpoint, check_seconds
@@ -63,8 +64,19 @@ class Connection(Generic[C]):
     """
 
     __slots__ = (
-        "_caller", "_calls", "_clock", "_codec", "_dialect", "_following", "_life", "_meter", "_queued",
-        "_watches", "endpoint", "on_event_thread",
+        "_caller",
+        "_calls",
+        "_clock",
+        "_codec",
+        "_dialect",
+        "_following",
+        "_forks",
+        "_life",
+        "_meter",
+        "_queued",
+        "_watches",
+        "endpoint",
+        "on_event_thread",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +106,7 @@ class Connection(Generic[C]):
         self.endpoint = endpoint
         self._dialect = dialect
         self._codec = codec
+        self._forks = forks.count()
         self._clock = clock
         self._meter = Meter(dialect, limits, limits_wait, clock)
         self._caller: Caller[C]
@@ -134,8 +147,9 @@ class Connection(Generic[C]):
     # -- what others do
 
     def stop(self) -> None:
-        """See `WSClient.stop`."""
-        self._life.stop()
+        """See `WSClient.stop`. In a forked process it does nothing: the connection is the parent's."""
+        if self._forks == forks.count():
+            self._life.stop()
 
     def stats(self) -> Stats:
         """See `Lifecycle.stats`."""
@@ -207,8 +221,7 @@ class Connection(Generic[C]):
 
         Raises `InvalidRequest` and `ClientClosed` always; anything else only if there is no error handler.
         """
-        if self._life.stopped:
-            raise ClientClosed("the client was stopped: make a new one")
+        self._refuse_if_over()
         if not isinstance(request, dict):
             raise InvalidRequest(f"a message is a dict, not {type(request).__name__}")
         private, tag, watching, late, keyed = self._dialect.examine(request)
@@ -294,8 +307,7 @@ class Connection(Generic[C]):
 
     def connect(self) -> None:
         """Connects now, unless that is done; waits, and raises what went wrong."""
-        if self._life.stopped:
-            raise ClientClosed("the client was stopped: make a new one")
+        self._refuse_if_over()
         if self.on_event_thread():
             raise WouldDeadlock("the event thread can't wait for the connection that it would have to make")
         self._life.session()
@@ -308,10 +320,14 @@ class Connection(Generic[C]):
         """Whether there is this watch, which is restored after a lost connection."""
         return key in self._watches
 
-    def log_in(self) -> None:
-        """Connects and logs in now, unless that is done; waits, and raises what went wrong."""
+    def _refuse_if_over(self) -> None:
         if self._life.stopped:
             raise ClientClosed("the client was stopped: make a new one")
+        forks.refuse_if_forked(self._forks)
+
+    def log_in(self) -> None:
+        """Connects and logs in now, unless that is done; waits, and raises what went wrong."""
+        self._refuse_if_over()
         if self._life.credentials is None:
             raise AuthenticationError("no credentials are set")
         if self.on_event_thread():

@@ -12,7 +12,7 @@ from ..errors import (
     TransportError,
     WSClientError,
 )
-from . import frames
+from . import forks, frames
 from .borrowing import Borrowing
 from .calls import Calls
 from .codec import Codec
@@ -57,7 +57,7 @@ class Session:
     """
 
     __slots__ = (
-        "_always_hears", "_borrowing", "_caller", "_calls", "_clock", "_closing", "_dialect", "_ending",
+        "_always_hears", "_borrowing", "_caller", "_calls", "_clock", "_closing", "_dialect", "_ending", "_forks",
         "_given_up", "_jobs", "_keepalive", "_meter", "_name", "_own", "_reader", "_ready_at", "_renewals",
         "_taps", "_texts", "_timeout", "_transport", "_watches", "account", "login", "restoring", "spoke",
         "traffic", "watchful",
@@ -95,6 +95,7 @@ class Session:
         self._always_hears = caller.on_message is not None or dialect.alarm_mark is not None
         self._meter = meter
         self._clock = clock
+        self._forks = forks.count()
         self._timeout = timeout
         self._reader = frames.FrameReader(max_message_size, inflater)
         self._keepalive = Keepalive(ping_interval, timeout, clock())
@@ -171,6 +172,7 @@ class Session:
         self, reply: Reply[Any], timeout: float | None, text: bytes | Callable[[], bytes] | None = None
     ) -> None:
         """Lets a caller who waits read on its own thread; see `borrowing`. text: what to send first."""
+        forks.refuse_if_forked(self._forks)
         self._borrowing.read_for(reply, timeout, text)
 
     @property
