@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -123,9 +124,30 @@ def test_there_is_one_book_of_a_market_until_it_is_closed(exchange: Sandbox, mak
         book.wait(PATIENCE)
     again = bm.order_book("BTCUSDT").wait(PATIENCE)
     assert again is not book
+    book.close()  # once more, which is no concern of the new one's
+    assert bm.order_book("BTCUSDT") is again
+    Watcher(exchange, again).compare(2)
     bm.stop()
     with pytest.raises(ClientClosed):
         again.wait(PATIENCE)
+
+
+def test_a_book_may_be_closed_and_asked_for_by_many_threads(exchange: Sandbox, make: Make) -> None:
+    bm = make()
+
+    def work(number: int) -> None:
+        for _ in range(15):
+            book = bm.order_book("BTCUSDT")
+            if number:
+                book.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(work, number) for number in range(3)]:
+            done.result()
+    bm.order_book("BTCUSDT").close()
+    book = bm.order_book("BTCUSDT").wait(PATIENCE)
+    Watcher(exchange, book).compare(2)
+    assert [len(stream.sinks) for stream, _ in bm._streams._streams.values()] == [1]
 
 
 def test_a_book_for_which_there_is_no_exchange_any_more_has_failed(exchange: Sandbox, make: Make) -> None:

@@ -166,19 +166,26 @@ class BinanceSocketManager(MarketSockets):
                 raise ClientClosed("the manager was stopped: make a new one")
             book = self._books.get(symbol)
             if book is None:
-
-                def close() -> None:
-                    with self._lock:
-                        made = self._books.pop(symbol, None)
-                    if made is not None:
-                        self._streams.end(made, names)
-
-                book = self._books[symbol] = OrderBook(
-                    symbol.upper(), lambda delay, told: self._fetch_book(symbol, delay, told), close=close
-                )
-        if book.claim():
+                book = self._books[symbol] = self._new_book(symbol, names)
+            claimed = book.claim()
+        if claimed:
             self._streams.end(book, names)  # what is left of a failure
             self._streams.begin(book, names)
+            with self._lock:
+                closed = self._books.get(symbol) is not book
+            if closed:  # meanwhile
+                self._streams.end(book, names)
+        return book
+
+    def _new_book(self, symbol: str, names: Sequence[str]) -> OrderBook:
+        def close() -> None:
+            with self._lock:
+                if self._books.get(symbol) is not book:
+                    return  # it was closed before
+                del self._books[symbol]
+            self._streams.end(book, names)
+
+        book = OrderBook(symbol.upper(), lambda delay, told: self._fetch_book(symbol, delay, told), close=close)
         return book
 
     def _fetch_book(self, symbol: str, delay: float, told: Callable[[Outcome], object]) -> Job:
