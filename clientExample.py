@@ -114,7 +114,7 @@ def find_credentials(arguments: argparse.Namespace, stack: contextlib.ExitStack)
         try:
             from wsclient.sandbox import Sandbox
         except ImportError as error:
-            end(USAGE, f"without a url the sandbox is needed: pip install 'wsclient[sandbox]' ({error})")
+            end(USAGE, f"without a url {error}")
         exchange = stack.enter_context(Sandbox())
         arguments.url, demo = exchange.url, exchange.users[0]
         print(f"No url: using a sandbox exchange at {exchange.url}, as its demo user {demo.id}", file=sys.stderr)

@@ -1,10 +1,17 @@
 """What `import wsclient` does: next to nothing, and nothing that reaches outside."""
 
+import configparser
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import wsclient
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(code: str) -> str:
@@ -38,6 +45,30 @@ def test_importing_and_building_a_client_opens_nothing_and_starts_no_thread() ->
         "print([e for e in seen if e.startswith(('socket.', '_thread.start', 'subprocess'))])\n"
     )
     assert run(code).strip() == "[]"
+
+
+@pytest.mark.parametrize("missing", ["websockets", "websockets.asyncio.server"])
+def test_a_sandbox_without_websockets_says_how_to_install_it(missing: str) -> None:
+    hide = f"import sys; sys.modules[{missing!r}] = None; "
+    told = run(
+        hide
+        + "import wsclient.sandbox as s\nprint(s.BinanceSettings())\n"
+        + "try: s.Sandbox\nexcept ImportError as e: print(e)"
+    )
+    assert "pip install '/path/to/wsclient[sandbox]'" in told.splitlines()[-1]
+    code = hide + "import wsclient.sandbox.__main__ as m; print('status', m.main(['--port', '0']))"
+    assert run(code) == "status 1\n"
+
+
+def test_every_extra_that_is_named_in_a_hint_is_one() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "wsclient").rglob("*.py"))
+    named = set(re.findall(r"""how_to_install\(["'](\w+)["']\)""", text))
+    assert named
+    assert named <= set(config["options.extras_require"])
+    assert "pip install wsclient" not in text  # which would fetch another project's
+    assert "pip install 'wsclient" not in text
 
 
 def test_every_public_name_is_there_and_no_other() -> None:

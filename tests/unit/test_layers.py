@@ -43,7 +43,7 @@ def test_there_are_venues_and_a_core_to_look_at() -> None:
 
 @pytest.mark.parametrize("path", files("core"), ids=lambda path: path.name)
 def test_core_knows_no_venue(path: Path) -> None:
-    assert layers_of(path) <= {"core", "errors"} | {p.stem for p in files("core")}
+    assert layers_of(path) <= {"core", "errors", "extras"} | {p.stem for p in files("core")}
     assert not layers_of(path) & VENUES
 
 
@@ -63,8 +63,8 @@ def test_the_sandbox_takes_constants_from_the_client_and_no_code(path: Path) -> 
 
 
 @pytest.mark.parametrize("path", files("sinks"), ids=lambda path: path.name)
-def test_sinks_know_the_errors_and_nothing_else_of_ours(path: Path) -> None:
-    assert layers_of(path) <= {"errors", "sinks"}
+def test_sinks_know_the_errors_and_the_extras_and_nothing_else_of_ours(path: Path) -> None:
+    assert layers_of(path) <= {"errors", "extras", "sinks"}
 
 
 def test_nothing_stands_on_the_command_line() -> None:

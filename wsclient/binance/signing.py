@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import InvalidRequest
+from ..extras import how_to_install
 
 
 class Credentials:
@@ -97,7 +98,7 @@ def _private(api_key: str, pem: str | bytes, password: str | bytes | None) -> Cr
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
         raise InvalidRequest(
-            "a private_key needs the package cryptography: pip install wsclient[binance]"
+            f"a private_key needs the package cryptography: {how_to_install('binance')}"
         ) from None
     try:
         text = pem.encode() if isinstance(pem, str) else pem

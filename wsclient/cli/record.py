@@ -194,10 +194,8 @@ def _watch(source: Source) -> None:
 
 
 def _sandbox(traders: float) -> Any:
-    try:
-        from ..sandbox import Sandbox
-    except ImportError as error:
-        raise ImportError(f"--sandbox needs more: pip install 'wsclient[sandbox]' ({error})") from error
+    from ..sandbox import Sandbox
+
     return Sandbox(traders=traders, ledger_limit=10_000)
 
 

@@ -6,9 +6,12 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from wsclient.sandbox.exchange import Sandbox
 from wsclient.sandbox.market import FEE_SCALE, Fees
+
+if TYPE_CHECKING:
+    from wsclient.sandbox import Sandbox
 
 DEFAULT_PORT = 8765
 
@@ -71,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.put(None))
     try:
+        from wsclient.sandbox import Sandbox  # takes its time, and may be missing something
+
         sandbox = Sandbox(
             host=options.host,
             port=options.port,
@@ -85,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ledger_limit=10_000,
         )
         sandbox.start()
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         print(f"{parser().prog}: {_sentence(error)}", file=sys.stderr)
         return 1
     with sandbox:
@@ -94,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _introduction(sandbox: Sandbox, *, venues: bool) -> str:
+def _introduction(sandbox: "Sandbox", *, venues: bool) -> str:
     demo = sandbox.users[0]
     insecure = "-k " if sandbox.url.startswith("wss:") else ""
     login = f"-i {demo.id} -c {shlex.quote(demo.cookie)} -p {shlex.quote(demo.passphrase)}"
@@ -111,17 +116,21 @@ def _introduction(sandbox: Sandbox, *, venues: bool) -> str:
     )
 
 
-def _other_venues(sandbox: Sandbox) -> tuple[str, ...]:
+def _other_venues(sandbox: "Sandbox") -> tuple[str, ...]:
     """Where the same exchange is found in other venues' dialects, and what the demo user signs with there."""
     key, binance = sandbox.users[0].coinbase, sandbox.users[0].binance
     return (
-        f"Coinbase's feed is at {sandbox.coinbase_url}, its pages are at {sandbox.coinbase_rest_url}/products",
+        "Coinbase's language: wsclient.coinbase.Feed(url=…, rest_url=…, auth=Token(key, secret, passphrase))",
+        f"  url         {sandbox.coinbase_url}",
+        f"  rest_url    {sandbox.coinbase_rest_url}",
         f"  key         {key.key}",
         f"  secret      {key.secret}",
         f"  passphrase  {key.passphrase}",
-        f"Binance's streams are at {sandbox.binance_url}/ws, its request API is at {sandbox.binance_api_url}",
-        f"  apiKey      {binance.api_key}",
-        f"  secret      {binance.api_secret}",
+        "Binance's language: wsclient.binance.Client(api_key, api_secret, url=…, stream_url=…)",
+        f"  url         {sandbox.binance_api_url}",
+        f"  stream_url  {sandbox.binance_url}  (BinanceSocketManager(url=…), too)",
+        f"  api_key     {binance.api_key}",
+        f"  api_secret  {binance.api_secret}",
     )
 
 

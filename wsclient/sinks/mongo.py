@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import InvalidRequest, SinkError
+from ..extras import how_to_install
 from .contract import Record, Refusal
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class MongoSink:
         try:
             from pymongo import WriteConcern
         except ImportError as error:
-            raise ImportError("MongoDB needs pymongo: pip install 'wsclient[mongo]'") from error
+            raise ImportError(f"MongoDB needs pymongo: {how_to_install('mongo')}") from error
         if documents not in ("records", "messages"):
             raise InvalidRequest(f'documents is "records" or "messages", not {documents!r}')
         self._client: MongoClient[Any] | None = None
