@@ -34,6 +34,7 @@ _WEIGHTS: Final[Mapping[str, int | Callable[[Params], int]]] = {
     "session.logon": 2,
     "session.logout": 2,
     "session.status": 2,
+    "ticker.book": lambda params: 2 if "symbol" in params else 4,
     "ticker.price": lambda params: 2 if "symbol" in params else 4,
     "trades.recent": 25,
     "userDataStream.ping": 2,

@@ -41,6 +41,7 @@ class PublicMethods:
                 2,
             ),
             "ticker.price": Method(self._price, which, lambda params: 2 if "symbol" in params else 4),
+            "ticker.book": Method(self._best, which, lambda params: 2 if "symbol" in params else 4),
         }
 
     def _exchange_info(self, call: Call) -> dict[str, Any]:
@@ -84,6 +85,21 @@ class PublicMethods:
         symbols, single = self._which(call.params)
         prices = [{"symbol": symbol.name, "price": self._last_price(symbol)} for symbol in symbols]
         return prices[0] if single else prices
+
+    def _best(self, call: Call) -> Any:
+        symbols, single = self._which(call.params)
+        best = [self._best_of(symbol) for symbol in symbols]
+        return best[0] if single else best
+
+    def _best_of(self, symbol: Symbol) -> dict[str, str]:
+        bids, asks = self._state.engine.levels(*symbol.pair, 1)
+        sides = {"bid": bids[0] if bids else (0, 0), "ask": asks[0] if asks else (0, 0)}
+        prices = {
+            f"{side}{what}": text
+            for side, (price, quantity) in sides.items()
+            for what, text in (("Price", symbol.price(price)), ("Qty", symbol.quantity(quantity)))
+        }
+        return {"symbol": symbol.name, **prices}
 
     def _last_price(self, symbol: Symbol) -> str:
         last = self._state.feed.markets[symbol.name].tape.last

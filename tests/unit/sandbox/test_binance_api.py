@@ -296,6 +296,24 @@ def test_a_deep_book_weighs_more(exchange: Exchange, session: int, limit: int | 
     assert exchange.ask(session, "depth", params)["rateLimits"][0]["count"] == 2 + weight
 
 
+def test_the_best_prices_can_be_asked_for(exchange: Exchange, session: int) -> None:
+    ann, bob, _ = exchange.users
+    exchange.coinflex(bob, 300, PRICE)
+    assert exchange.call(session, "ticker.book", symbol="BTCUSDT") == {
+        "symbol": "BTCUSDT",
+        "bidPrice": "9000.00000000",
+        "bidQty": "0.03000000",
+        "askPrice": "0.00000000",
+        "askQty": "0.00000000",
+    }
+    exchange.coinflex(ann, -600, PRICE + 10_000)
+    [bitcoin, ether] = exchange.call(session, "ticker.book", symbols=["BTCUSDT", "ETHUSDT"])
+    assert (bitcoin["askPrice"], bitcoin["askQty"]) == ("9001.00000000", "0.06000000")
+    assert ether["symbol"] == "ETHUSDT"
+    assert len(exchange.call(session, "ticker.book")) > 2
+    assert exchange.refused(session, "ticker.book", symbol="FOOBAR")[0] == -1121
+
+
 def test_trades_prices_and_candles_can_be_asked_for(exchange: Exchange, session: int) -> None:
     ann, bob, _ = exchange.users
     assert exchange.call(session, "trades.recent", symbol="BTCUSDT") == []
