@@ -1,5 +1,6 @@
 """Order books of Binance's markets, kept beside a busy exchange: exact, also after what was lost."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 
 from tests.integration.binance_market import managers
 from tests.peers import PATIENCE
-from wsclient import ClientClosed, CommandError, Reconnect, TransportError
+from wsclient import ClientClosed, CommandError, Reconnect, TransportError, WouldDeadlock
 from wsclient.binance import BinanceSocketManager, OrderBook, Renewal
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.binance_faults import Answer
@@ -130,6 +131,25 @@ def test_there_is_one_book_of_a_market_until_it_is_closed(exchange: Sandbox, mak
     bm.stop()
     with pytest.raises(ClientClosed):
         again.wait(PATIENCE)
+
+
+def test_nobody_waits_for_a_book_on_the_threads_that_make_it_whole(exchange: Sandbox, make: Make) -> None:
+    bm = make()
+    told: queue.Queue[Exception] = queue.Queue()
+
+    def wait(book: OrderBook) -> None:
+        try:
+            book.wait()
+        except WouldDeadlock as error:
+            told.put(error)
+
+    book = bm.order_book("BTCUSDT").wait(PATIENCE)
+    book.on_change(wait)
+    for fault in (Skip(kind="depthUpdate"), Break(kind="depthUpdate")):
+        exchange.faults.add(fault)
+        assert "on_change" in str(told.get(timeout=PATIENCE))
+        book.wait(PATIENCE)
+    Watcher(exchange, book).compare(2)
 
 
 def test_a_book_may_be_closed_and_asked_for_by_many_threads(exchange: Sandbox, make: Make) -> None:

@@ -130,6 +130,10 @@ class Carrier:
 
     # -- any thread
 
+    def on_event_thread(self) -> bool:
+        """Whether the caller's is the thread that reads."""
+        return self._connection.on_event_thread()
+
     def give_up(self, error: WSClientError) -> None:
         """Ends the connection as one that was lost."""
         self._connection.give_up(error)

@@ -79,6 +79,12 @@ class Lane:
         """How many streams more it can carry."""
         return MAX_STREAMS - len(self.streams)
 
+    def on_thread(self) -> bool:
+        """Whether the caller's is one of the threads that bring the streams."""
+        with self._lock:
+            carriers = list(self._carriers)
+        return self._worker.on_thread() or any(carrier.on_event_thread() for carrier in carriers)
+
     def wake(self) -> None:
         """Something else is wanted."""
         with self._lock:

@@ -185,8 +185,22 @@ class BinanceSocketManager(MarketSockets):
                 del self._books[symbol]
             self._streams.end(book, names)
 
-        book = OrderBook(symbol.upper(), lambda delay, told: self._fetch_book(symbol, delay, told), close=close)
+        book = OrderBook(
+            symbol.upper(),
+            lambda delay, told: self._fetch_book(symbol, delay, told),
+            close=close,
+            on_event_thread=self._on_thread,
+        )
         return book
+
+    def _on_thread(self) -> bool:
+        """Whether the caller's is one of the threads that make a book whole, and so can't wait for that."""
+        client = self._client or self._made
+        return (
+            self._worker.on_thread()
+            or self._streams.on_thread()
+            or (client is not None and client.on_event_thread())
+        )
 
     def _fetch_book(self, symbol: str, delay: float, told: Callable[[Outcome], object]) -> Job:
         def fetch() -> None:

@@ -89,6 +89,12 @@ class Multiplexer:
         for stream in streams:
             stream.refuse(ClientClosed("the manager was stopped"))
 
+    def on_thread(self) -> bool:
+        """Whether the caller's is one of the threads that bring the streams, and so can't wait for them."""
+        with self._lock:
+            lanes = list(self._lanes)
+        return any(lane.on_thread() for lane in lanes)
+
     @property
     def missed(self) -> int:
         """Trades that were missed and couldn't be fetched, of the streams that there are now."""

@@ -48,6 +48,10 @@ class Worker:
             self._changed.notify_all()
         return made
 
+    def on_thread(self) -> bool:
+        """Whether the caller's is the thread."""
+        return threading.current_thread() is self._thread
+
     def stop(self) -> None:
         """Begins nothing more."""
         with self._lock:
