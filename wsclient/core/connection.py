@@ -147,7 +147,7 @@ class Connection(Generic[C]):
     # -- what others do
 
     def stop(self) -> None:
-        """See `WSClient.stop`. In a forked process it does nothing: the connection is the parent's."""
+        """See `Face.stop`. In a forked process it does nothing: the connection is the parent's."""
         if self._forks == forks.count():
             self._life.stop()
 
@@ -342,7 +342,7 @@ class Connection(Generic[C]):
         raise AuthenticationError("the connection ended each time before the login")
 
     def settle(self, reply: Reply[Any] | OutcomeUnknown, timeout: float | None) -> Any:
-        """Finds out what became of a call whose outcome is unknown; see `WSClient.settle`."""
+        """Finds out what became of a call whose outcome is unknown; see `Dialect.settle`."""
         if self.on_event_thread():
             raise WouldDeadlock("settle() waits for replies that only this thread, the event thread, can read")
         try:

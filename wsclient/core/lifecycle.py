@@ -222,7 +222,7 @@ class Lifecycle(Generic[C]):
                 self._session = None
 
     def stop(self) -> None:
-        """Ends everything, in any state; see `WSClient.stop`."""
+        """Ends everything, in any state; see `Face.stop`."""
         with self._lock:
             self._stopped = True
             session, opening, abort, thread = self._running, self._opening, self._abort, self._thread
