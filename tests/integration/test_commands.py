@@ -232,6 +232,29 @@ def test_it_shows_the_recording_again(tmp_path: Path) -> None:
         assert len(run(tmp_path, "show", name, "--until", "2100-01-01").stdout.splitlines()) == 20
 
 
+def test_streams_and_markets_that_bring_nothing_are_named_in_the_end(tmp_path: Path, still: Sandbox) -> None:
+    arguments = ["--market", "FOOBAR", "--channel", "trade", "kline_1m", "--to", "sqlite:b.db", "--seconds", "0.1"]
+    for url in (still.binance_url, still.binance_url + "/ws", still.binance_url + "/stream/"):
+        done = run(tmp_path, "record", "binance", "--url", url, *arguments)
+        assert done.returncode == 0, done.stderr
+        assert [line for line in done.stdout.splitlines() if "nothing" in line] == [
+            f"nothing came of foobar@{channel}, which may be quiet or misspelt"
+            for channel in ("trade", "kline_1m")
+        ]
+    arguments = ["--channel", "orders", "--to", "sqlite:c.db", "--seconds", "0.1"]
+    done = run(tmp_path, "record", "coinflex", "--url", still.url, *arguments)
+    assert "nothing came of XBT/USDT, " in done.stdout
+    arguments = ["--channel", "heartbeat", "--to", "sqlite:d.db", "--messages", "3"]
+    done = run(tmp_path, "record", "coinbase", "--url", still.coinbase_url, *arguments)
+    assert "nothing came" not in done.stdout
+
+
+def test_a_stream_that_is_surely_misspelt_is_not_recorded(tmp_path: Path) -> None:
+    for market, channel in (("BTCUSDT", "kline_1x"), ("BTC-USDT", "trade"), ("BTCUSDT", "aggtrade")):
+        arguments = ["--market", market, "--channel", channel, "--to", "sqlite:market.db"]
+        failed(BAD_VALUE, tmp_path, "record", "binance", "--url", "ws://127.0.0.1:9", *arguments)
+
+
 def test_seconds_end_it_and_all_is_on_the_disk(tmp_path: Path) -> None:
     done = run(tmp_path, "record", "coinflex", "--sandbox", "--seconds", "0.5", "--to", "sqlite:market.db")
     assert done.returncode == 0, done.stderr

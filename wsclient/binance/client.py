@@ -20,7 +20,7 @@ from .limits import RateLimit
 from .methods import Methods
 from .quick import quick_codec
 from .signing import credentials
-from .urls import API_URL, streams_url
+from .urls import API_URL, streams_base, streams_url
 from .userdata import Event, UserData
 
 _RECONNECT: Final = Reconnect()
@@ -91,7 +91,7 @@ class Client(Face, Methods):
         limits = wanted_limits(RateLimit, rate_limit)
         known = credentials(api_key, api_secret, private_key, private_key_pass)
         self.endpoint = Endpoint(url, socket_timeout, insecure_ssl, ssl_context, proxy)
-        self.stream_url = streams_url(url) if stream_url is None else stream_url
+        self.stream_url = streams_url(url) if stream_url is None else streams_base(stream_url)
         self._dialect = RequestApi(recv_window)
         self._timeout = socket_timeout
         self._ending = threading.Event()

@@ -18,13 +18,14 @@ from .carrier import Line
 from .client import Client
 from .inbox import Inbox, Overflow
 from .lane import Renewal
-from .markets import MarketSockets, lower
+from .markets import MarketSockets
 from .missed import MissedTrades
 from .multiplexer import Multiplexer
+from .names import lower
 from .quick import quick_codec
 from .socket import Callback, Feed, Socket
 from .stream import Sink
-from .urls import STREAM_URL, api_url
+from .urls import STREAM_URL, api_url, streams_base
 
 _RECONNECT: Final = Reconnect()
 _RENEWAL: Final = Renewal()
@@ -92,8 +93,9 @@ class BinanceSocketManager(MarketSockets):
                 "ping_interval is at least 1 s: Pings count as messages, of which few are allowed"
             )
         where = url if url is not None else client.stream_url if client is not None else STREAM_URL
+        where = streams_base(where)
         line = Line(
-            Endpoint(where.rstrip("/") + "/stream", socket_timeout, insecure_ssl, ssl_context, proxy),
+            Endpoint(where + "/stream", socket_timeout, insecure_ssl, ssl_context, proxy),
             ping_interval=ping_interval,
             max_message_size=max_message_size,
         )

@@ -9,6 +9,8 @@ from typing import Any
 
 from ..errors import InvalidRequest
 from . import enums
+from .names import checked, lower
+from .names import interval as checked_interval
 from .socket import Callback, Feed, Socket
 
 
@@ -67,7 +69,7 @@ class MarketSockets(ABC):
     ) -> Socket:
         """A market's current candle. interval: one of `wsclient.binance.enums.KLINE_INTERVAL_…`; a minute's."""
         interval, callback = _not_callable(interval, callback, enums.KLINE_INTERVAL_1MINUTE)
-        return self._market(f"{lower(symbol)}@kline_{interval}", callback)
+        return self._market(f"{lower(symbol)}@kline_{checked_interval(interval)}", callback)
 
     def symbol_ticker_socket(self, symbol: str, callback: Callback | None = None) -> Socket:
         """A market's last 24 hours, every second."""
@@ -96,21 +98,13 @@ class MarketSockets(ABC):
     def multiplex_socket(self, streams: Iterable[str], callback: Callback | None = None) -> Socket:
         """Several streams at once; each message is `{"stream": name, "data": event}`.
 
-        streams: their names, as "bnbbtc@aggTrade"; symbols in them are lowercase
+        streams: their names, as "bnbbtc@aggTrade"; symbols in them are lowercase. One that is surely misspelt is
+            refused; for one that isn't known a warning is logged, since the exchange would say nothing
         """
-        names = [streams] if isinstance(streams, str) else list(streams)
-        for name in names:
-            if not isinstance(name, str) or not name or '"' in name or "\\" in name:
-                raise InvalidRequest(f"{name!r} is no name of a stream")
+        names = [checked(name) for name in ([streams] if isinstance(streams, str) else streams)]
         if not names:
             raise InvalidRequest("a multiplex socket needs at least one stream")
         return self._socket(f"{len(names)} streams", tuple(dict.fromkeys(names)), True, callback)
-
-
-def lower(symbol: str) -> str:
-    if not isinstance(symbol, str) or not symbol.isalnum():
-        raise InvalidRequest(f'a symbol is a str like "BTCUSDT", not {symbol!r}')
-    return symbol.lower()
 
 
 def _not_callable(value: Any, callback: Callback | None, default: Any = None) -> tuple[Any, Callback | None]:

@@ -6,6 +6,8 @@ Source: the protocol page, "Market streams" and "WebSocket API (request and repl
 from typing import Final
 from urllib.parse import urlsplit
 
+from ..errors import InvalidRequest
+
 API_URL: Final = "wss://ws-api.binance.com:443/ws-api/v3"
 STREAM_URL: Final = "wss://stream.binance.com:9443"
 
@@ -15,6 +17,23 @@ _STREAMS: Final = {
 }
 
 _MARKET_DATA: Final = "data-stream.binance.vision"
+
+
+def streams_base(url: str) -> str:
+    """Where market streams begin, of a url that may go on with `/ws` or `/stream`, as people give it.
+
+    Raises `InvalidRequest` for the address of single streams, and for the request API's.
+    """
+    if not isinstance(url, str):
+        raise InvalidRequest(f"the url is a str, not {type(url).__name__}")
+    base = url.rstrip("/")
+    for end in ("/ws", "/stream"):
+        base = base.removesuffix(end).rstrip("/")
+    if "?" in base or "/ws/" in base:
+        raise InvalidRequest("the url of market streams ends before /ws or /stream, and names no stream")
+    if "/ws-api" in base:
+        raise InvalidRequest("this is the request API's url; market streams have another, see `stream_url`")
+    return base
 
 
 def streams_url(api_url: str) -> str:

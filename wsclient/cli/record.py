@@ -105,6 +105,10 @@ def run(options: argparse.Namespace) -> int:
         told.watching.clear()
     for store in stores:
         print(*store.report(), sep="\n")
+    if not any(store.failure for store in stores):
+        heard = {product for store in stores for product, _ in store.tally.kept.counts}
+        for name in source.silent(heard):
+            print(f"nothing came of {name}, which may be quiet or misspelt")
     if told.losses:
         print(f"the connection was lost {_times(told.losses)}: what was said meanwhile is missing")
     if told.gaps:

@@ -4,7 +4,7 @@ A venue's client is imported when it is asked for.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -45,6 +45,9 @@ class Source(Protocol):
     def watch(self) -> Sequence[Future[Any]]:
         """Connects, and asks for what is to be recorded; the answers, each of which may be an error."""
 
+    def silent(self, markets: Container[str | None], /) -> Sequence[str]:
+        """What was asked for and brought nothing. markets: those of which something came"""
+
     def stop(self) -> None:
         """Ends it; no message comes afterwards."""
 
@@ -78,7 +81,9 @@ class CoinFLEX:
             close_handler=handlers.close,
             reconnect=FOR_EVER,
         )
-        self.classify: Classifier = coinflex_named({code: name for name, code in Assets.items()})
+        names = {code: name for name, code in Assets.items()}
+        self._markets = [f"{names.get(base, base)}/{names.get(counter, counter)}" for base, counter in self._pairs]
+        self.classify: Classifier = coinflex_named(names)
         self.tap = self._client.tap
         self.stop = self._client.stop
 
@@ -93,6 +98,10 @@ class CoinFLEX:
             for base, counter in self._pairs
             for channel in self._channels
         ]
+
+    def silent(self, markets: Container[str | None], /) -> list[str]:
+        """The markets of which nothing came."""
+        return [market for market in self._markets if market not in markets]
 
 
 class Coinbase:
@@ -131,6 +140,10 @@ class Coinbase:
         """Subscribes."""
         return [self._feed.subscribe(self._channels, self._markets)]
 
+    def silent(self, markets: Container[str | None], /) -> list[str]:
+        """The markets of which nothing came."""
+        return [market for market in self._markets if market not in markets]
+
     def _gap(self, feed: "Feed", gap: "Gap") -> None:
         self._told(f"{gap.product_id}: sequence numbers {gap.first} to {gap.last}: {gap.kind}")
 
@@ -151,22 +164,24 @@ class Binance:
         from ..binance.lane import Renewal
         from ..binance.missed import MissedTrades
         from ..binance.multiplexer import Multiplexer
-        from ..binance.urls import api_url
+        from ..binance.names import checked, lower
+        from ..binance.streams import name_of
+        from ..binance.urls import api_url, streams_base
         from ..core.connect import Endpoint
         from ..core.worker import Worker
         from ..sinks.classify import binance
 
-        for name in (*markets, *channels):
-            if '"' in name or "\\" in name:
-                raise InvalidRequest(f"{name!r} is no name of a stream")
+        url = streams_base(url)
         self._names = [
-            channel if channel.startswith("!") else f"{market.lower()}@{channel}"
+            checked(channel if channel.startswith("!") else f"{lower(market)}@{channel}")
             for market in markets
             for channel in channels
         ]
         self._names = list(dict.fromkeys(self._names))
+        self._silent = dict.fromkeys(self._names)  # until something comes
+        self._name_of = name_of
         self._handlers = handlers
-        endpoint = Endpoint(url.rstrip("/") + "/stream", TIMEOUT)
+        endpoint = Endpoint(url + "/stream", TIMEOUT)
         self._client = Client(url=api_url(url), rate_limit=True, err_handler=lambda client, error: None)
         self._worker = Worker(f"wsclient missed trades {endpoint.safe_url}")
         missed = MissedTrades(lambda: self._client, self._worker, TIMEOUT)
@@ -184,6 +199,10 @@ class Binance:
         """Subscribes."""
         return [self._streams.begin(self, self._names)]
 
+    def silent(self, markets: Container[str | None], /) -> list[str]:
+        """The streams of which nothing came."""
+        return list(self._silent)
+
     def stop(self) -> None:
         """Ends the streams."""
         if missed := self._streams.missed:
@@ -198,6 +217,8 @@ class Binance:
     def put(self, item: "str | dict[str, Any]") -> None:
         """An event of a stream, which is always a text."""
         assert isinstance(item, str)
+        if self._silent:
+            self._silent.pop(self._name_of(item) or "", None)
         for take in self._takers:
             take(item)
 
