@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import event_threads
 from tests.integration.binance_market import managers, run, trade
 from tests.peers import PATIENCE
-from wsclient import AuthenticationError, ClientClosed, InvalidRequest, Reconnect, TransportError
+from wsclient import AuthenticationError, ClientClosed, InvalidRequest, Reconnect, TransportError, WouldDeadlock
 from wsclient.binance import BinanceSocketManager, Client
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.binance_limits import BinanceSettings
@@ -121,6 +121,32 @@ def test_a_socket_that_gave_up_can_be_entered_again(no_socket_left: None) -> Non
     with Sandbox(traders=0, port=port) as exchange, bm, bm.trade_socket("BNBBTC") as again:
         trade(exchange)
         assert again.recv(PATIENCE)["t"] == 1
+
+
+def test_a_callback_cant_wait_for_what_its_own_thread_brings(exchange: Sandbox, make: Make) -> None:
+    bm = make()
+    told: queue.Queue[Any] = queue.Queue()
+    with bm.trade_socket("BNBBTC") as entered:
+
+        def callback(message: Any) -> None:
+            try:
+                told.put(entered.recv(PATIENCE)["t"])  # it is there already
+                entered.recv()
+            except WouldDeadlock as error:
+                told.put(error)
+            try:
+                bm.trade_socket("NEOBTC").__enter__()
+            except WouldDeadlock as error:
+                told.put(error)
+
+        bm.multiplex_socket(["bnbbtc@trade"], callback)
+        with bm.multiplex_socket(["bnbbtc@trade"]) as both:
+            trade(exchange)
+            assert told.get(timeout=PATIENCE) == 1
+            assert [type(told.get(timeout=PATIENCE)) for _ in range(2)] == [WouldDeadlock] * 2
+            assert both.recv(PATIENCE)["data"]["t"] == 1
+    with bm.trade_socket("NEOBTC"):  # by one who can wait
+        pass
 
 
 def test_a_callback_that_raises_changes_nothing(exchange: Sandbox, make: Make) -> None:

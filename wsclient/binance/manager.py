@@ -195,14 +195,14 @@ class BinanceSocketManager(MarketSockets):
         )
         return book
 
+    def _on_streams_thread(self) -> bool:
+        """Whether the caller's is one of the threads that bring the streams, and so can't wait for them."""
+        return self._worker.on_thread() or self._streams.on_thread()
+
     def _on_thread(self) -> bool:
-        """Whether the caller's is one of the threads that make a book whole, and so can't wait for that."""
+        """Likewise of what takes the client, too."""
         client = self._client or self._made
-        return (
-            self._worker.on_thread()
-            or self._streams.on_thread()
-            or (client is not None and client.on_event_thread())
-        )
+        return self._on_streams_thread() or (client is not None and client.on_event_thread())
 
     def _fetch_book(self, symbol: str, delay: float, told: Callable[[Outcome], object]) -> Job:
         def fetch() -> None:
@@ -265,7 +265,8 @@ class BinanceSocketManager(MarketSockets):
             raise InvalidRequest(f"a callback must be callable, not {callback!r}")
         if (wrapped, key) not in self._sockets:
             source = _Market(self._streams, key) if feed is None else feed()
-            made = Socket(title, source, self._new_inbox(wrapped))
+            on_thread = self._on_streams_thread if feed is None else self._on_thread
+            made = Socket(title, source, self._new_inbox(wrapped), on_thread)
         with self._lock:
             if self._stopped:
                 raise ClientClosed("the manager was stopped: make a new one")

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from ..errors import ClientClosed, WSClientError
+from ..errors import ClientClosed, WouldDeadlock, WSClientError
 from .inbox import Inbox, Item
 from .stream import Sink
 
@@ -38,7 +38,8 @@ class Socket:
             message = socket.recv(timeout=5)
 
     Either can be iterated over. Entering waits until the exchange has confirmed the subscription, and raises why
-    that couldn't be had. Those who enter one socket several times share its messages; the last to leave ends it.
+    that couldn't be had; in a callback, which can't wait, a thread's way raises `WouldDeadlock`. Those who enter
+    one socket several times share its messages; the last to leave ends it.
 
     A message is a dict, as the exchange documents the event; where it tells several in one array, each comes by
     itself. A connection that is lost is got back by itself. Where that fails, the last message is
@@ -46,7 +47,10 @@ class Socket:
     it again to try again.
     """
 
-    def __init__(self, title: str, feed: Feed, inbox: Inbox) -> None:
+    def __init__(
+        self, title: str, feed: Feed, inbox: Inbox, on_event_thread: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.on_event_thread = on_event_thread  # whether the caller's is one that brings messages
         self._title = title
         self._feed = feed
         self._inbox = inbox
@@ -118,6 +122,10 @@ class Socket:
     def __enter__(self) -> "PlainSocket":
         ready = self._enter()
         try:
+            if not ready.done() and self.on_event_thread():
+                raise WouldDeadlock(
+                    "entering a socket waits for what only this thread, the event thread, can read"
+                )
             ready.result()
         except BaseException:
             self._leave()
@@ -234,8 +242,14 @@ class PlainSocket:
         timeout: seconds; without it as long as it takes
 
         Raises `TimeoutError`, `ClientClosed` when the socket was left, and why it has ended after the message that
-        says so.
+        says so; `WouldDeadlock` in a callback, where there is none yet.
         """
+        try:
+            return self._inbox.take()
+        except IndexError:
+            pass
+        if self._socket.on_event_thread():
+            raise WouldDeadlock("waiting for a message that only this thread, the event thread, can read")
         return self._inbox.receive(timeout)
 
     def __iter__(self) -> Self:
@@ -243,7 +257,7 @@ class PlainSocket:
 
     def __next__(self) -> Message:
         try:
-            return self._inbox.receive(None)
+            return self.recv()
         except ClientClosed:
             raise StopIteration from None
 
