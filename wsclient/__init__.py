@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         TransportError,
         WouldDeadlock,
         WouldMatch,
+        WrongCredentials,
         WSClientError,
     )
 
@@ -86,6 +87,7 @@ __all__ = [
     "WSClientError",
     "WouldDeadlock",
     "WouldMatch",
+    "WrongCredentials",
     "__version__",
     "from_wire",
     "to_wire",

@@ -8,6 +8,7 @@
     │   └── StaleFeed                       nothing came of a watched feed for longer than it may be quiet
     ├── ProtocolError(ConnectionError)      the peer broke RFC 6455 or its own protocol
     ├── AuthenticationError(ConnectionError)  a login failed, or there are no credentials for one
+    │   └── WrongCredentials(NotAuthorized)   a request that was signed, and refused for its key or signature
     ├── CommandError                        the exchange said no; one subclass for each error code
     │   └── NotFound, Conflict, TonceOutOfSequence, InsufficientFunds, TooManyOrders,
     │       RateLimited, NotAuthorized, BadRequest, WouldMatch
@@ -133,6 +134,22 @@ class RateLimited(CommandError):
 
 class NotAuthorized(CommandError):
     """Code 7: not authenticated, or wrong credentials."""
+
+
+class WrongCredentials(AuthenticationError, NotAuthorized):
+    """A venue where requests are signed one by one, instead of a login, refused the key, signature or passphrase.
+
+    It is what a refused login is elsewhere, an `AuthenticationError`, and has what a refusal has.
+    """
+
+    def __init__(self, code: Any, message: str, request: Mapping[str, Any]) -> None:
+        super().__init__(code, message, request)
+        # a ConnectionError takes three arguments for an error number, its text and a file
+        self.args = (code, message, request)
+        self.errno = self.strerror = self.filename = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), self.args)
 
 
 class BadRequest(CommandError):

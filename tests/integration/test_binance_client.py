@@ -194,6 +194,20 @@ def test_a_logon_that_is_refused_fails_the_call_and_tells_no_secret(exchange: Sa
     assert "signature" not in repr(cause)
 
 
+def test_a_signature_that_is_refused_is_a_failed_authentication(exchange: Sandbox) -> None:
+    key = exchange.users[0].binance
+    with Client(key.api_key, "another secret", url=exchange.binance_api_url) as client:
+        reply = client.account_status()  # nothing is raised by the call, which has left
+        with pytest.raises(AuthenticationError, match="-1022"):
+            reply.result(PATIENCE)
+        assert client.stats().calls.refused == 1
+    with (
+        Client("A" * 64, key.api_secret, url=exchange.binance_api_url) as client,
+        pytest.raises(AuthenticationError, match="-2015"),
+    ):
+        client.call("account.status")
+
+
 def test_refusals_belong_to_their_call_and_have_classes(make: Make) -> None:
     client = make()
     poor, unknown = bid(client, quantity="1000000"), client.order_status("BTCUSDT", 12345)

@@ -96,6 +96,15 @@ def test_what_wants_authentication_says_so(exchange: Sandbox) -> None:
         assert ours.subscribe(["level2", "user"], [PRODUCT]).result(PATIENCE)
 
 
+def test_a_wrong_passphrase_is_a_failed_authentication(exchange: Sandbox) -> None:
+    key = exchange.users[0].coinbase
+    with feed(exchange, user=None, auth=Token(key.key, key.secret, "wrong")) as ours:
+        with pytest.raises(AuthenticationError, match="Invalid Passphrase") as caught:
+            ours.subscribe(["level2"], [PRODUCT]).result(PATIENCE)
+        assert isinstance(caught.value, NotAuthorized)
+        assert key.secret not in repr(caught.value.request)
+
+
 @pytest.mark.parametrize(
     ("channels", "products"),
     [([], ["BTC-USD"]), ("ticker", ["BTC-USD"]), (["ticker"], None), (["ticker"], "BTC-USD"), ([1], ["BTC-USD"])],

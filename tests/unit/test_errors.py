@@ -41,5 +41,14 @@ def test_what_the_network_does_is_a_connection_error_and_what_the_caller_does_is
     assert not any(issubclass(kind, ConnectionError) for kind in caller)
 
 
+def test_wrong_credentials_are_a_failed_login_and_a_refusal_and_nothing_of_the_system_s() -> None:
+    error = errors.WrongCredentials(-2015, "Invalid API-key", {"method": "order.place"})
+    assert isinstance(error, errors.AuthenticationError)
+    assert isinstance(error, errors.NotAuthorized)
+    assert (error.code, error.message, error.request) == (-2015, "Invalid API-key", {"method": "order.place"})
+    assert str(error) == "order.place was refused: Invalid API-key (error -2015)"
+    assert (error.errno, error.strerror, error.filename) == (None, None, None)
+
+
 def test_a_refused_command_says_which_and_why() -> None:
     assert str(make(errors.InsufficientFunds)) == "PlaceOrder was refused: no funds (error 4)"

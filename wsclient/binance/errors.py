@@ -18,6 +18,7 @@ from ..errors import (
     RateLimited,
     TooManyOrders,
     WouldMatch,
+    WrongCredentials,
 )
 
 NO_SUCH_ORDER: Final = -2013
@@ -71,13 +72,13 @@ _BY_CODE: Final[dict[int, type[CommandError]]] = {
     -1002: NotAuthorized,
     -1003: SlowDown,
     TOO_MANY_ORDERS: SlowDown,
-    -1022: NotAuthorized,
+    -1022: WrongCredentials,
     -1121: NotFound,
     -1125: NotFound,
     -2011: NotFound,
     NO_SUCH_ORDER: NotFound,
-    -2014: NotAuthorized,
-    -2015: NotAuthorized,
+    -2014: WrongCredentials,
+    -2015: WrongCredentials,
     -2026: NotFound,
     -2035: Conflict,
     -2036: NotFound,
@@ -97,7 +98,8 @@ _BY_STATUS: Final[dict[int, type[CommandError]]] = {401: NotAuthorized, 418: Slo
 def kind_of(status: Any, code: Any, message: str) -> type[CommandError]:
     """The class of a refusal."""
     if type(status) is int and status in _BY_STATUS:
-        return _BY_STATUS[status]
+        by_code = _BY_CODE.get(code) if type(code) is int else None
+        return by_code if by_code is WrongCredentials else _BY_STATUS[status]
     if type(code) is not int:
         return CommandError
     if code in (-2010, -2011, -1013):

@@ -53,10 +53,10 @@ def _run(options: argparse.Namespace) -> int:
         raise
     except KeyboardInterrupt:
         return INTERRUPTED
+    except errors.AuthenticationError as error:  # before what it may be besides
+        return _end(NO_LOGIN, error)
     except errors.CommandError as error:
         return _end(REFUSED, error)
-    except errors.AuthenticationError as error:
-        return _end(NO_LOGIN, error)
     except errors.InvalidRequest as error:
         return _end(BAD_VALUE, error)
     except errors.SinkError as error:

@@ -12,6 +12,7 @@ from ..errors import (
     InvalidRequest,
     NotAuthorized,
     TransportError,
+    WrongCredentials,
     WSClientError,
 )
 from .channels import OF_PRODUCTS, WITHOUT_PRODUCTS, Key, keys, request, satisfies, wishes
@@ -120,8 +121,12 @@ class Coinbase(Dialect):
     def refusal(self, message: Message, request: Message) -> CommandError:
         told = _told(message)
         public = {name: value for name, value in request.items() if name not in FIELDS}
-        unknown = "authentication" in told.lower()
-        return (NotAuthorized if unknown else CommandError)(None, told, public)
+        kind: type[CommandError] = CommandError
+        if told.lower().startswith("authentication failed"):
+            kind = WrongCredentials
+        elif "authentication" in told.lower():
+            kind = NotAuthorized
+        return kind(None, told, public)
 
 
 def _too_slow(message: Message) -> bool:

@@ -56,7 +56,8 @@ class Feed(Face):
         handler_queue, queue_policy: as `wsclient.WSClient` has them
 
     Errors are described in `wsclient.errors`. What the feed calls an error ends the oldest request that waits, as
-    `CommandError` (`NotAuthorized` where a channel wants authentication); where none waits, err_handler has it.
+    `CommandError` (`NotAuthorized` where a channel wants authentication, `WrongCredentials` where the
+    key is refused); where none waits, err_handler has it.
     """
 
     venue = "coinbase"  # the name under which `wsclient.sinks` keeps its messages

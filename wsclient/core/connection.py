@@ -481,7 +481,7 @@ class Connection(Generic[C]):
         if not self._calls.drop(reply):
             # its outcome is another one's to tell, who is doing so: the reply after all, or the connection's end
             told = None if self._caller.handles_errors else reply.exception()
-            if isinstance(told, ConnectionError):
+            if isinstance(told, ConnectionError) and not isinstance(told, CommandError):
                 raise told
             return reply
         if not self._caller.handles_errors:

@@ -17,6 +17,7 @@ from wsclient import (
     ProtocolError,
     TooManyOrders,
     WouldMatch,
+    WrongCredentials,
 )
 from wsclient.binance.clock import ServerClock
 from wsclient.binance.dialect import USER_DATA, RequestApi, checked
@@ -174,8 +175,10 @@ def test_an_answer_without_what_makes_it_one_breaks_the_protocol(message: dict[s
     ("status", "code", "text", "kind"),
     [
         (400, -1021, "Timestamp", BadRequest),
-        (400, -1022, "Signature", NotAuthorized),
-        (401, -2015, "Invalid API-key", NotAuthorized),
+        (400, -1022, "Signature", WrongCredentials),
+        (400, -2014, "API-key format invalid.", WrongCredentials),
+        (401, -2015, "Invalid API-key", WrongCredentials),
+        (401, -1002, "Unauthorized", NotAuthorized),
         (401, -1, "", NotAuthorized),
         (400, -1121, "Invalid symbol.", NotFound),
         (400, -2013, "Order does not exist.", NotFound),

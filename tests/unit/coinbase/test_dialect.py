@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wsclient import CommandError, InvalidRequest, NotAuthorized, TransportError
+from wsclient import CommandError, InvalidRequest, NotAuthorized, TransportError, WrongCredentials
 from wsclient.coinbase import Token
 from wsclient.coinbase.channels import Key
 from wsclient.coinbase.dialect import Coinbase
@@ -101,5 +101,7 @@ def test_an_error_is_told_with_its_reason_and_without_the_signature() -> None:
     assert isinstance(error, NotAuthorized)
     assert error.request == USER
     assert "Failed to subscribe: user channel requires authentication" in str(error)
+    told = {"type": "error", "message": "Authentication Failed", "reason": "Invalid Passphrase"}
+    assert isinstance(DIALECT.refusal(told, TICKER), WrongCredentials)
     other = DIALECT.refusal({"type": "error", "message": ["odd"]}, TICKER)
     assert type(other) is CommandError
