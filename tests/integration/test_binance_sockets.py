@@ -223,6 +223,32 @@ def test_stopping_ends_every_socket(exchange: Sandbox, make: Make) -> None:
         bm.trade_socket("BNBBTC")
 
 
+def test_a_socket_has_to_be_entered_and_a_thread_receives_from_what_with_gives(
+    exchange: Sandbox, make: Make
+) -> None:
+    bm = make()
+    socket = bm.trade_socket("BNBBTC")
+
+    async def receive() -> Any:
+        with pytest.raises(InvalidRequest, match="enter the socket first"):
+            async for _ in socket:
+                pass
+        async with socket:
+            with pytest.raises(TimeoutError):
+                await socket.recv(timeout=0.01)
+            trade(exchange)
+            return await socket.recv(timeout=PATIENCE)
+
+    with pytest.raises(InvalidRequest, match="enter the socket first"):
+        _ = socket.recv(timeout=1)
+    assert run(receive())["t"] == 1
+    with socket as entered:
+        with pytest.raises(InvalidRequest, match="with … as socket"):
+            _ = socket.recv(timeout=1)
+        trade(exchange)
+        assert entered.recv(timeout=PATIENCE)["t"] == 2
+
+
 def test_what_cant_be_meant_is_refused(make: Make) -> None:
     bm = make()
     for wrong in (

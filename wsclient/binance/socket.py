@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
-from ..errors import ClientClosed, WouldDeadlock, WSClientError
+from ..errors import ClientClosed, InvalidRequest, WouldDeadlock, WSClientError
 from .inbox import Inbox, Item
 from .stream import Sink
 
@@ -60,6 +60,7 @@ class Socket:
         self._users = 0
         self._callbacks: tuple[Callback, ...] = ()
         self._ready: Future[None] | None = None  # of the feed, while it is begun
+        self._entered: Literal["with", "async with"] | None = None  # how it was last; read without the lock
 
     def __repr__(self) -> str:
         return f"<{self._title} socket, {'open' if self._ready is not None else 'closed'}>"
@@ -79,7 +80,7 @@ class Socket:
     # -- coroutines
 
     async def __aenter__(self) -> Self:
-        ready = self._enter()
+        ready = self._enter("async with")
         try:
             await asyncio.wrap_future(_own(ready))
         except BaseException:
@@ -95,12 +96,21 @@ class Socket:
     ) -> None:
         self._leave()
 
-    async def recv(self) -> Message:
-        """The next message; waits for it.
+    def recv(self, timeout: float | None = None) -> Coroutine[Any, Any, Message]:
+        """The next message, to be awaited. A thread asks what `with` has given it, see `PlainSocket`.
 
-        Raises `ClientClosed` while the socket isn't open, and why it has ended after the message that says so.
-        For a time limit, use `asyncio.wait_for`.
+        timeout: seconds; without it as long as it takes
+
+        Raises `TimeoutError`, `ClientClosed` when the socket was left, and why it has ended after the message that
+        says so; at once `InvalidRequest` where the socket was never entered, or by a thread, which can't await.
         """
+        if self._entered is None:
+            raise InvalidRequest("enter the socket first: `async with` it, or `with` it in a thread")
+        if self._entered == "with" and not _in_coroutine():
+            raise InvalidRequest("a thread receives from what it has entered: `with … as socket: socket.recv()`")
+        return self._received() if timeout is None else asyncio.wait_for(self._received(), timeout)
+
+    async def _received(self) -> Message:
         inbox = self._inbox
         while True:
             try:
@@ -120,7 +130,7 @@ class Socket:
     # -- threads
 
     def __enter__(self) -> "PlainSocket":
-        ready = self._enter()
+        ready = self._enter("with")
         try:
             if not ready.done() and self.on_event_thread():
                 raise WouldDeadlock(
@@ -160,8 +170,9 @@ class Socket:
 
     # -- in and out
 
-    def _enter(self) -> "Future[None]":
+    def _enter(self, how: Literal["with", "async with"]) -> "Future[None]":
         with self._turn:
+            self._entered = how
             if not self._users:
                 self._inbox.open()
             ready = self._begin()
@@ -274,6 +285,14 @@ class PlainSocket:
 
     def __repr__(self) -> str:
         return repr(self._socket)
+
+
+def _in_coroutine() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _own(ready: "Future[None]") -> "Future[None]":
