@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from wsclient.sandbox.binance_account import AccountMethods
 from wsclient.sandbox.binance_api import EVERYBODY, ApiSession, RequestApi, failure
-from wsclient.sandbox.binance_controls import StreamRequests
+from wsclient.sandbox.binance_controls import METHODS, StreamRequests
 from wsclient.sandbox.binance_errors import UNKNOWN, BinanceError
 from wsclient.sandbox.binance_limits import BinanceSettings
 from wsclient.sandbox.binance_public import PublicMethods
@@ -84,6 +84,11 @@ class BinanceVenue(Venue):
         messages, connections = self._settings.messages, self._settings.connections
         self._messages = RollingWindow(messages) if messages else None
         self._connections = RollingWindow(connections) if connections else None
+
+    @property
+    def methods(self) -> Collection[str]:
+        """The request API's, and those of market streams."""
+        return (*self._api.methods, *METHODS)
 
     # ------------------------------------------------------------ connections
 

@@ -95,6 +95,11 @@ class RequestApi:
             key.api_key: (user.id, key) for user in state.users.values() for key in user.binance_keys.all
         }
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The names of those that are offered."""
+        return tuple(self._methods)
+
     def add(self, methods: Mapping[str, Method]) -> None:
         """Offer methods."""
         self._methods.update(methods)

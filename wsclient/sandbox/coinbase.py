@@ -97,6 +97,11 @@ class CoinbaseVenue(Venue):
         """A page of the REST API, see `coinbase_rest`."""
         return self._rest.page(target)
 
+    @property
+    def methods(self) -> Collection[str]:
+        """The types of messages that it takes."""
+        return ("subscribe", "unsubscribe")
+
     def open(self, session: int, target: str = "") -> None:
         """Begin a connection; nothing is said before it has subscribed."""
         deadline = self._clock() + round(self._settings.subscribe_within * 1_000_000)

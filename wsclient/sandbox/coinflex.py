@@ -99,6 +99,11 @@ class CoinflexVenue(Venue):
             "WatchTicker": self._watch_ticker,
         }
 
+    @property
+    def methods(self) -> Collection[str]:
+        """The protocol's commands."""
+        return tuple(self._commands)
+
     # ------------------------------------------------------------ connections
 
     def open(self, session: int, target: str = "") -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from wsclient.sandbox.faults import Faults
 from wsclient.sandbox.ledger import DEFAULT_LIMIT, Ledger
 from wsclient.sandbox.limits import RateLimits
 from wsclient.sandbox.listings import binance_markets, coinbase_markets, coinflex_markets
+from wsclient.sandbox.options import check_choice, check_number
 from wsclient.sandbox.server import SandboxServer
 from wsclient.sandbox.traders import Traders
 from wsclient.sandbox.users import User, ready_made
@@ -48,7 +49,8 @@ class Sandbox:
             client.set_auth_data(exchange.users[0].id, exchange.users[0].cookie, exchange.users[0].passphrase)
 
     Constructing starts nothing. `start()` (or `with`) listens; `stop()` closes every connection and leaves no
-    thread and no socket behind. It may be started again: same port, same accounts, same books.
+    thread and no socket behind. It may be started again: same port, same accounts, same books. `TypeError` or
+    `ValueError` says which argument can't be meant.
     """
 
     def __init__(
@@ -76,12 +78,15 @@ class Sandbox:
         ledger_limit: int | None = DEFAULT_LIMIT,
         keep_notices: bool = False,
     ) -> None:
+        check_number("traders", traders)
+        check_choice("tonces", tonces, ("increasing", "unique"))
+        if idle_timeout is not None:
+            check_number("idle_timeout", idle_timeout, exclusive=True)
         clock = clock or wall_clock()
         self.users: tuple[User, ...] = (
             ready_made(users, seed=seed, balances=balances) if isinstance(users, int) else tuple(users)
         )
         self.ledger: Ledger = Ledger(clock=clock, limit=ledger_limit, keep_notices=keep_notices)
-        self.faults: Faults = Faults(seed=seed)
         self._host = host
         self._port = port
         self._tls = _tls_context(certfile, keyfile)
@@ -103,11 +108,13 @@ class Sandbox:
         feed = CoinbaseVenue(self._engine, self.users, clock=clock, settings=coinbase, limited=limits is not None)
         streams = BinanceVenue(self._engine, self.users, clock=clock, settings=binance)
         self.binance: BinanceControl = BinanceControl(streams, self.run)
+        venues = (coinflex, feed, streams)
+        self.faults: Faults = Faults(seed=seed, methods=[name for venue in venues for name in venue.methods])
         self._path = coinflex.path
         self._coinbase_paths = feed.path, feed.direct_path
         self._server = SandboxServer(
             self._engine,
-            [coinflex, feed, streams],
+            venues,
             self.ledger,
             self.faults,
             idle_timeout=idle_timeout,

@@ -8,8 +8,9 @@ that meets a command takes it. A new kind is a small class with an `on_command`.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from random import Random
 from typing import Any, Final, Literal, TypeVar
 
@@ -340,15 +341,30 @@ class _Rule:
 
 
 class Faults:
-    """The faults that are scripted now. Any thread may add and clear; the server asks."""
+    """The faults that are scripted now. Any thread may add and clear; the server asks.
 
-    def __init__(self, *, seed: int = 0) -> None:
+    methods: what the exchange's commands are called; empty: anything
+    """
+
+    def __init__(self, *, seed: int = 0, methods: Iterable[str] = ()) -> None:
+        self._methods: Final = frozenset(methods)
         self._lock = threading.Lock()
         self._rules: list[_Rule] = []
         self._random: Final = Random(f"wsclient sandbox faults {seed}")
 
     def add(self, *faults: Fault) -> None:
-        """Script faults; each counts its matches from now."""
+        """Script faults; each counts its matches from now.
+
+        Raises `TypeError` for what is no fault, `ValueError` for a method that the exchange doesn't have.
+        """
+        for fault in faults:
+            if not isinstance(fault, Fault):
+                raise TypeError(f"a fault is an object such as Drop(method=…), not {fault!r}")
+            method = fault.method if isinstance(fault, CommandFault) else None
+            if method is not None and self._methods and method not in self._methods:
+                near = get_close_matches(str(method), self._methods, 1)
+                meant = f"; is {near[0]} meant?" if near else ""
+                raise ValueError(f"the exchange has no method {method!r}{meant}")
         with self._lock:
             self._rules = [*self._rules, *(_Rule(fault) for fault in faults)]
 

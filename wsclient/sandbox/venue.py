@@ -97,6 +97,11 @@ class Venue(Protocol):
     slow_notice: str | None = None
     """What is said to a client that reads too slowly before its connection is ended."""
 
+    @property
+    def methods(self) -> Collection[str]:
+        """The names of all requests that it knows; faults are added for these."""
+        return ()
+
     def serves(self, path: str) -> bool:
         """Whether this venue is found at a path (without its query)."""
         return path == self.path

@@ -1,9 +1,12 @@
 """Which fault applies, and how often; what each does is in the integration tests."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from wsclient.sandbox import Sandbox
 from wsclient.sandbox.faults import Delay, Drop, Faults, Gate, Mute, Refuse, Welcome, text_frame
 
 
@@ -47,6 +50,36 @@ def test_a_fault_begins_at_the_nth_match_and_counts_only_what_it_meets() -> None
         assert chosen(faults, *other) is None
     assert chosen(faults, "PlaceOrder", 5, 2) is fault
     assert chosen(faults, "PlaceOrder", 5, 2) is None
+
+
+def test_what_would_never_meet_anything_is_refused() -> None:
+    exchange = Sandbox(traders=0)
+    for wrong in ("x", Mute, None):
+        with pytest.raises(TypeError, match="a fault is an object"):
+            exchange.faults.add(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'PlaceOrdr'; is PlaceOrder meant"):
+        exchange.faults.add(Mute(), Mute(method="PlaceOrdr"))
+    assert not exchange.faults.waiting
+    for method in ("PlaceOrder", "subscribe", "order.place", "ticker.book", "SUBSCRIBE", None):
+        exchange.faults.add(Mute(method=method))
+    Faults().add(Mute(method="of an exchange of one's own"))
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"tonces": "x"}, ValueError),
+        ({"traders": "x"}, TypeError),
+        ({"traders": -1}, ValueError),
+        ({"traders": math.nan}, ValueError),
+        ({"idle_timeout": -1}, ValueError),
+        ({"idle_timeout": 0}, ValueError),
+        ({"idle_timeout": "x"}, TypeError),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused_at_once(options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=next(iter(options))):
+        Sandbox(**options)
 
 
 def test_the_same_fault_may_be_added_twice() -> None:
