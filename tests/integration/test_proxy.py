@@ -5,6 +5,8 @@ The exchange is called exchange.test, which only the proxy can resolve.
 
 import base64
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,7 +184,7 @@ def test_a_proxy_by_argument_counts_more_than_the_environment(
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "*")
-    assert watch(make_client(by_name(exchange), proxy=http_proxy)).result(5)["error_code"] == 0
+    assert watch(make_client(by_name(exchange), proxy=f"http://{http_proxy}")).result(5)["error_code"] == 0
     assert len(proxies.asked) == 1
 
 
@@ -221,6 +223,28 @@ def test_a_proxy_that_is_not_there_is_a_transport_error(make_client: MakeClient,
     cause = connecting_error(client)
     assert type(cause) is TransportError
     assert "topsecret" not in str(cause)
+    assert "ws://exchange.test/v1 through the proxy 127.0.0.1:9: " in str(cause)
+
+
+@pytest.mark.parametrize("value", ["http://me:topsecret@127.0.0.1:9", "127.0.0.1:9"])
+def test_a_failing_proxy_of_the_environment_is_named_with_its_variable(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    cause = connecting_error(make_client("wss://exchange.test/v1"))
+    assert "through the proxy 127.0.0.1:9 (from HTTPS_PROXY): " in str(cause)
+    assert "topsecret" not in str(cause)
+
+
+def test_a_socks_proxy_without_its_package_says_how_to_install_it() -> None:
+    code = (
+        "import sys; sys.modules['python_socks'] = None; from wsclient import NotSent, WSClient\n"
+        "client = WSClient('ws://exchange.test', proxy='socks5h://127.0.0.1:9')\n"
+        "try: client.WatchTicker(base=1, counter=2, watch=True)\n"
+        "except NotSent as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "pip install '/path/to/wsclient[socks]'" in done.stdout
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway"])
@@ -231,7 +255,7 @@ def test_a_proxy_that_refuses_is_a_transport_error_with_its_status(make_client: 
         peer.wait_for_end()
 
     with PeerServer(script, handshake=False) as server:
-        cause = connecting_error(make_client("ws://exchange.test/v1", proxy=f"127.0.0.1:{server.port}"))
+        cause = connecting_error(make_client("ws://exchange.test/v1", proxy=f"http://127.0.0.1:{server.port}"))
     assert type(cause) is TransportError
     assert status[:3] in str(cause)
 

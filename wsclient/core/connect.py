@@ -14,12 +14,14 @@ import ssl
 import time
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult
 
 import websocket
 
 from ..errors import InvalidRequest, ProtocolError, TransportError
+from ..extras import how_to_install
 from . import deflate, proxies, urls
 from .bounded import Abort, BoundedSocket
 
@@ -61,6 +63,8 @@ class Endpoint:
         if self.proxy is not None:
             proxies.split(self.proxy)
         check_seconds("socket_timeout", self.timeout)
+        if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
+            raise InvalidRequest(f"ssl_context is an ssl.SSLContext, not {type(self.ssl_context).__name__}")
         if self.compression not in (None, "deflate"):
             raise InvalidRequest(f'compression is None or "deflate", not {self.compression!r}')
 
@@ -128,22 +132,22 @@ def _attempt(endpoint: Endpoint, url: str, abort: Abort) -> Opened | str:
         response = ws.handshake_response
         if response is not None and response.status in _REDIRECTS:
             return str(response.headers.get("location") or "")
-        raise _translated(error, urls.safe(url), endpoint.timeout) from error
+        raise _translated(error, urls.safe(url), endpoint.timeout, via) from error
     bounded = ws.sock
     assert isinstance(bounded, BoundedSocket)
     return Opened(bounded.released(), agreed)
 
 
 def _tunnelled(
-    endpoint: Endpoint, parts: SplitResult, via: SplitResult | None, abort: Abort
+    endpoint: Endpoint, parts: SplitResult, via: proxies.Via | None, abort: Abort
 ) -> socket.socket | None:
     """The connection through an HTTP proxy, where there is one.
 
     websocket-client could make it too, but nobody else could end it there, and a proxy that drips would hold us.
     """
-    if via is None or via.scheme != "http":
+    if via is None or via.parts.scheme != "http":
         return None
-    sock = proxies.tunnel(via, parts, endpoint.timeout, abort)
+    sock = proxies.tunnel(via.parts, parts, endpoint.timeout, abort)
     if parts.scheme != "wss":
         return sock
     try:
@@ -216,8 +220,14 @@ def _context(insecure: bool) -> ssl.SSLContext:
     return context
 
 
-def _translated(error: Exception, url: str, timeout: float) -> TransportError | ProtocolError:
+def _translated(
+    error: Exception, url: str, timeout: float, via: proxies.Via | None
+) -> TransportError | ProtocolError:
     """One sentence for what went wrong, told once, here at the edge."""
+    if via is not None:
+        if via.parts.scheme != "http" and find_spec("python_socks") is None:
+            return TransportError(f"SOCKS proxies need the package python-socks: {how_to_install('socks')}")
+        url = f"{url} through {via}"
     if isinstance(error, (TransportError, ProtocolError)):
         return type(error)(f"{url}: {error}")
     if isinstance(error, websocket.WebSocketBadStatusException):
@@ -225,7 +235,9 @@ def _translated(error: Exception, url: str, timeout: float) -> TransportError | 
     if isinstance(error, (websocket.WebSocketTimeoutException, TimeoutError)):
         return TransportError(f"{url} didn't answer within {timeout:g} s")
     if isinstance(error, (websocket.WebSocketAddressException, socket.gaierror)):
-        return TransportError(f"{url}: the host's name can't be resolved")
+        return TransportError(
+            f"{url}: a host's name can't be resolved" if via else f"{url}: the host's name can't be resolved"
+        )
     if isinstance(error, websocket.WebSocketProxyException):
         return TransportError(f"{url}: the proxy failed: {error}")
     if isinstance(error, websocket.WebSocketConnectionClosedException):

@@ -4,7 +4,7 @@ import base64
 import os
 import socket
 import time
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import InvalidRequest, TransportError
@@ -14,13 +14,29 @@ from .bounded import Abort, BoundedSocket
 _PROXY_PORTS = {"http": 80, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
 
+class Via(NamedTuple):
+    """A proxy, and the environment's variable that has named it."""
+
+    parts: SplitResult
+    variable: str | None = None
+
+    def __str__(self) -> str:
+        # without its user and password
+        return f"the proxy {self.parts.hostname}:{_port(self.parts)}" + (
+            f" (from {self.variable})" if self.variable else ""
+        )
+
+
 def split(proxy: str) -> SplitResult:
     """A proxy's URL taken apart; `InvalidRequest` where it is none."""
+    wrong = InvalidRequest("proxy is a url such as http://host:3128 or socks5h://host:1080")
+    if not isinstance(proxy, str) or "://" not in proxy:  # whether it speaks HTTP or SOCKS can't be guessed
+        raise wrong
     try:
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        parts = urlsplit(proxy)
         _ = parts.port
-    except (TypeError, ValueError):
-        raise InvalidRequest("proxy is a url such as http://host:3128 or socks5h://host:1080") from None
+    except ValueError:
+        raise wrong from None
     if parts.scheme not in _PROXY_PORTS:
         raise InvalidRequest(f"a proxy is one of {', '.join(_PROXY_PORTS)}, not {parts.scheme}")
     if not parts.hostname:
@@ -28,7 +44,7 @@ def split(proxy: str) -> SplitResult:
     return parts
 
 
-def chosen(proxy: str | None, parts: SplitResult) -> SplitResult | None:
+def chosen(proxy: str | None, parts: SplitResult) -> Via | None:
     """The proxy for this URL, taken apart; None where there is none.
 
     proxy: the user's choice; None asks the environment
@@ -36,25 +52,30 @@ def chosen(proxy: str | None, parts: SplitResult) -> SplitResult | None:
     host = parts.hostname or ""
     if urls.is_loopback(host):
         return None
-    if proxy is None:
-        proxy = _environment_proxy(host, parts.scheme == "wss")
-    return split(proxy) if proxy else None
+    if proxy is not None:
+        return Via(split(proxy)) if proxy else None
+    variable = _environment_proxy(host, parts.scheme == "wss")
+    if variable is None:
+        return None
+    named = os.environ[variable]
+    # people leave the scheme out there, and programs take that for HTTP
+    return Via(split(named if "://" in named else f"http://{named}"), variable)
 
 
-def options(via: SplitResult | None, timeout: float) -> dict[str, Any]:
+def options(via: Via | None, timeout: float) -> dict[str, Any]:
     """What websocket-client's `connect` is to be told: a SOCKS proxy, or none.
 
     timeout: seconds for the conversation with it
     """
-    if via is None or via.scheme == "http":
+    if via is None or via.parts.scheme == "http":
         # without a proxy's name websocket-client drops the exceptions too, and asks the environment by itself
         return {"http_proxy_host": "unused", "http_proxy_port": 1, "proxy_type": "http", "http_no_proxy": ["*"]}
     return {
-        "http_proxy_host": via.hostname,
-        "http_proxy_port": _port(via),
-        "http_proxy_auth": _user(via),
+        "http_proxy_host": via.parts.hostname,
+        "http_proxy_port": _port(via.parts),
+        "http_proxy_auth": _user(via.parts),
         "http_proxy_timeout": timeout,
-        "proxy_type": via.scheme,
+        "proxy_type": via.parts.scheme,
         # it was asked above; asked again, websocket-client would hold the environment's list against our choice
         "http_no_proxy": ["-"],
     }
@@ -105,13 +126,11 @@ def _user(via: SplitResult) -> tuple[str, str] | None:
     return (unquote(via.username), unquote(via.password or "")) if via.username else None
 
 
-def _environment_proxy(host: str, secure: bool) -> str:
-    get = _either_case
-    excepted = [name.strip().lstrip(".") for name in get("no_proxy").split(",") if name.strip()]
+def _environment_proxy(host: str, secure: bool) -> str | None:
+    """The variable that names a proxy for this host."""
+    none = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    excepted = [name.strip().lstrip(".") for name in none.split(",") if name.strip()]
     if "*" in excepted or any(host == name or host.endswith("." + name) for name in excepted):
-        return ""
-    return get("https_proxy" if secure else "http_proxy") or get("all_proxy")
-
-
-def _either_case(name: str) -> str:
-    return os.environ.get(name) or os.environ.get(name.upper()) or ""
+        return None
+    names = ("https_proxy" if secure else "http_proxy", "all_proxy")
+    return next((cased for name in names for cased in (name, name.upper()) if os.environ.get(cased)), None)

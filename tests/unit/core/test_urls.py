@@ -1,5 +1,6 @@
 """URLs and proxies: what is refused, what is named in messages, what websocket-client is told."""
 
+import ssl
 from urllib.parse import urlsplit
 
 import pytest
@@ -71,7 +72,7 @@ def test_loopback_is_told_from_the_network(host: str, loopback: bool) -> None:
     assert urls.is_loopback(host) is loopback
 
 
-@pytest.mark.parametrize("proxy", ["ftp://proxy.test", "http://", "http://proxy.test:x", 5])
+@pytest.mark.parametrize("proxy", ["ftp://proxy.test", "http://", "http://proxy.test:x", "proxy.test:1080", "", 5])
 def test_a_wrong_proxy_is_refused_without_io(proxy: str) -> None:
     with pytest.raises(InvalidRequest):
         Endpoint("ws://host", proxy=proxy)
@@ -80,7 +81,7 @@ def test_a_wrong_proxy_is_refused_without_io(proxy: str) -> None:
 def chosen(url: str, proxy: str | None = None) -> str | None:
     """The host of the proxy for a URL, None where there is none."""
     via = proxies.chosen(proxy, urls.split(url))
-    return via.hostname if via is not None else None
+    return via.parts.hostname if via is not None else None
 
 
 @pytest.fixture(autouse=True)
@@ -98,10 +99,16 @@ def test_a_socks_proxy_is_passed_through_with_its_user_and_an_http_one_is_ours()
     assert told["http_proxy_port"] == 1080
     assert told["http_proxy_auth"] == ("user", "pa@ss")
     assert told["proxy_type"] == "socks5h"
-    for none in (None, urlsplit(HTTP)):
+    for none in (None, proxies.Via(urlsplit(HTTP))):
         # websocket-client heeds the exception only beside a proxy's name
         assert proxies.options(none, 5)["http_no_proxy"] == ["*"]
         assert proxies.options(none, 5)["http_proxy_host"]
+
+
+def test_what_is_no_ssl_context_is_refused_without_io() -> None:
+    for wrong in ("cert.pem", True, ssl):
+        with pytest.raises(InvalidRequest, match="ssl_context is"):
+            Endpoint("wss://host", ssl_context=wrong)  # type: ignore[arg-type]
 
 
 def test_a_loopback_host_never_gets_a_proxy() -> None:
