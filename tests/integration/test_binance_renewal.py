@@ -164,6 +164,25 @@ def test_trades_missed_without_warning_are_fetched(exchange: Sandbox, make: Make
     assert bm.missed == 0
 
 
+def test_after_an_exchange_was_reset_its_new_numbers_count(no_socket_left: None) -> None:
+    with Sandbox(traders=0) as exchange:
+        bm = BinanceSocketManager(url=exchange.binance_url, reconnect=Reconnect(tries=1000, base=0.01, cap=0.05))
+        socket = bm.trade_socket("BNBBTC")
+        plain = socket.__enter__()
+        book = bm.order_book("BNBBTC").wait(PATIENCE)
+        trade(exchange, count=20)
+        assert [plain.recv(PATIENCE)["t"] for _ in range(20)][-1] == 20
+        wait_for_update(book, exchange.binance.depth("BNBBTC")["lastUpdateId"])
+        port = exchange.port
+    with Sandbox(traders=0, port=port) as exchange, bm:
+        exchange.ledger.wait_for(lambda ledger: ledger.executed("SUBSCRIBE"))
+        trade(exchange, count=5)
+        assert [plain.recv(PATIENCE)["t"] for _ in range(5)] == [1, 2, 3, 4, 5]
+        wait_for_update(book, exchange.binance.depth("BNBBTC")["lastUpdateId"])
+        trade(exchange)
+        wait_for_update(book, exchange.binance.depth("BNBBTC")["lastUpdateId"])
+
+
 def test_in_a_storm_no_trade_is_lost_and_books_stay_exact(no_socket_left: None) -> None:
     """Every connection is cut at a random byte, or goes silent; connecting, subscribing and snapshots included."""
     settings = BinanceSettings(connections=None, request_weight=None)

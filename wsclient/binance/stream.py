@@ -6,16 +6,24 @@ it has ended. From then on those of the next one count, but for what the old one
 of the two is ahead. After a connection that was lost without warning, the stream goes on with what comes; where
 the ids of trades then show that some were missed, they are fetched and told first, since those ids leave nothing
 out.
+
+An exchange that was reset, as a testnet is each month, numbers its events from the beginning. A trade with a lower
+id but a later time shows it; other numbered events have no such time, and after a loss none of them is left out.
 """
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import WSClientError
-from .streams import Position, is_trades, position_of
+from .streams import Position, begins_again, is_trades, position_of, time_of
+
+logger = logging.getLogger("wsclient")
+
+T = TypeVar("T")
 
 MAX_HELD: Final = 100_000
 """Texts that are held of one stream; more than that push out the oldest."""
@@ -51,6 +59,8 @@ class Stream:
         self.over = False  # it has failed
         self._away = True  # it isn't subscribed to; the lane's
         self._position = position_of(name)
+        self._time = time_of(name)
+        self._begins_again = begins_again(name)
         self._fill = fill if is_trades(name) else None
         self._last: str | None = None
         self._lock = threading.Lock()  # guards what follows
@@ -135,6 +145,8 @@ class Stream:
         """The connection has ended, and there is no second one."""
         with self._lock:
             self._source = None
+            if self._begins_again:
+                self._last = None  # whatever comes next counts: books take what they know already for that
             self._look()
         self._away = True
         for sink in self.sinks:
@@ -153,6 +165,10 @@ class Stream:
         with self._lock:
             first = self._held[0] if self._held else None
         return None if first is None else self._place(first)
+
+    def time(self, text: str | None) -> int | None:
+        """When a trade was made, in the exchange's unit; None for other streams."""
+        return None if self._time is None or text is None else _told(self._time, text)
 
     def catch_up(self) -> None:
         """It was subscribed to again some time ago: if nothing came since, it is asked whether something had."""
@@ -202,7 +218,7 @@ class Stream:
         repeated = False
         if last is None or place is None:
             repeated = text == self._last
-        elif place <= last:
+        elif place <= last and not self._began_again(self._last, text):
             with self._lock:
                 self._joining = True
             return False
@@ -273,14 +289,23 @@ class Stream:
 
     def _new_of(self, texts: list[str]) -> Iterator[str]:
         """Those that come after what was told last, or after one another."""
-        last = self.last
-        if last is None and self._last in texts:
-            texts = texts[texts.index(self._last) + 1 :]
+        last, told = self.last, self._last
+        if last is None and told in texts:
+            texts = texts[texts.index(told) + 1 :]
         for text in texts:
             place = self._place(text)
-            if last is None or place is None or place > last:
-                last = place or last
+            if last is None or place is None or place > last or self._began_again(told, text):
+                if place is not None:
+                    last, told = place, text
                 yield text
+
+    def _began_again(self, before: str | None, text: str) -> bool:
+        """Whether an event with a lower number than another one is later all the same."""
+        earlier, later = self.time(before), self.time(text)
+        if earlier is None or later is None or later <= earlier:
+            return False
+        logger.warning("%s: the exchange has begun to number its trades anew", self.name)
+        return True
 
     def _tell(self, text: str) -> None:
         self._last = text
@@ -291,13 +316,15 @@ class Stream:
         self._plain = not (self._joining or self._holding or self._next is not None)
 
     def _place(self, text: str) -> Position | None:
-        if self._position is None:
-            return None
-        try:
-            data: Any = json.loads(text)["data"]
-            return self._position(data)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return None
+        return None if self._position is None else _told(self._position, text)
+
+
+def _told(what: Callable[[Any], T | None], text: str) -> T | None:
+    """What an event says of itself; None where it can't be understood."""
+    try:
+        return what(json.loads(text)["data"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _keep(texts: list[str], text: str) -> None:

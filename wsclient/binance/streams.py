@@ -107,6 +107,22 @@ def position_of(name: str) -> Callable[[Data], Position | None] | None:
     return lambda data: _integers(data, "E")
 
 
+def time_of(name: str) -> Callable[[Data], int | None] | None:
+    """What tells when a trade was made, which is the same whoever tells it; None for streams of something else.
+
+    The later one of two trades has the higher number; if it has not, the numbers have begun again.
+    """
+    if name.partition("@")[2] not in ("trade", "aggTrade"):
+        return None
+    return lambda data: (_integers(data, "T") or (None,))[0]
+
+
+def begins_again(name: str) -> bool:
+    """Whether events of this stream are numbered but have no such time: after a loss any number may follow."""
+    kind = name.partition("@")[2].split("@")[0]
+    return position_of(name) is not None and time_of(name) is None and not _TIMED.fullmatch(kind)
+
+
 def is_trades(name: str) -> bool:
     """Whether this is a stream of single trades, whose ids leave nothing out."""
     return name.endswith("@trade")

@@ -282,3 +282,52 @@ def test_a_second_connection_that_ends_after_it_has_taken_over_gives_the_stream_
     made.take(A, trade(5))
     assert kept.ids == [1, 2, 3, 4, 5]
     assert asked == [made]
+
+
+# -- an exchange that was reset
+
+
+def timed(number: int, time: int) -> str:
+    return f'{{"stream":"bnbbtc@trade","data":{{"e":"trade","t":{number},"T":{time}}}}}'
+
+
+def test_a_lower_id_with_a_later_time_begins_the_numbers_anew() -> None:
+    asked: list[Stream] = []
+    made, kept = stream(fill=asked.append)
+    made.take(A, timed(1000, 50))
+    made.lose()
+    made.begin(B)
+    made.take(B, timed(999, 50))  # known: it was made no later
+    for number in (1, 2, 3):
+        made.take(B, timed(number, 50 + number))
+    assert kept.ids == [1000, 1, 2, 3]
+    assert not asked
+
+
+def test_numbers_that_begin_anew_are_told_among_what_is_held_too() -> None:
+    made, kept = stream(fill=lambda stream: None)
+    made.take(A, timed(1000, 50))
+    made.lose()
+    made.begin(B)
+    made.take(B, timed(1002, 52))
+    made.lose()
+    made.begin(C)
+    for number in (1, 2):
+        made.take(C, timed(number, 60 + number))
+    made.filled([timed(1000, 50), timed(1001, 51)])
+    made.take(C, timed(3, 63))
+    assert kept.ids == [1000, 1001, 1002, 1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", ["depth", "depth@100ms", "depth20", "bookTicker"])
+def test_numbered_events_of_books_count_after_a_loss_whatever_their_numbers(kind: str) -> None:
+    name = f"bnbbtc@{kind}"
+    made, kept = stream(name)
+    number = "lastUpdateId" if kind == "depth20" else "u"
+    told = [f'{{"stream":"{name}","data":{{"{number}":{place}}}}}' for place in (1000, 5, 6)]
+    made.take(A, told[0])
+    made.lose()
+    made.begin(B)
+    for text in told[1:]:
+        made.take(B, text)
+    assert kept.texts == told
