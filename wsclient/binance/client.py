@@ -10,15 +10,17 @@ from ..core.connection import Connection
 from ..core.face import Face
 from ..core.followed import Followed, Wish
 from ..core.handlers import Handlers
+from ..core.outcomes import about
 from ..core.pacing import wanted_limits
 from ..core.reconnect import Reconnect
 from ..core.reply import Reply
-from ..errors import ClientClosed, InvalidRequest
+from ..errors import ClientClosed, InvalidRequest, OutcomeUnknown
 from .dialect import USER_DATA, RequestApi, checked
-from .errors import TooSoonToTell
+from .errors import CantTell, NotPlaced, TooSoonToTell
 from .limits import RateLimit
 from .methods import Methods
 from .quick import quick_codec
+from .settling import GRACE, cant_tell, pauses
 from .signing import credentials
 from .urls import API_URL, streams_base, streams_url
 from .userdata import Event, UserData
@@ -166,25 +168,39 @@ class Client(Face, Methods):
         """The exchange's limits and how much of them is used, as its last answer told."""
         return self._dialect.rate_limits
 
-    def settle(self, reply: Reply[Any], timeout: float | None = None) -> Any:
+    def settle(self, reply: Reply[Any], timeout: float | None = None, *, grace: float = GRACE) -> Any:
         """Turns an order's `OutcomeUnknown` into fact; waits for any other outcome.
 
         Asks for the order by its client order id, and returns it as `order.status` tells it. If the exchange has
         no such order, it asks again once the order's recvWindow has passed, after which it can't be accepted any
         more, and then raises `NotPlaced`: it is safe to place it again. So this may take that long.
 
+        Where the exchange itself answered that it can't tell, the order had arrived, and may be executed later:
+        then it is asked for until it shows, and never said to be not placed.
+
         reply: of `order.place`
         timeout: seconds for each of the answers
+        grace: seconds for which an order is asked for that the exchange can't tell of; then it is `OutcomeUnknown`
 
         Raises what the Reply raises, `NotPlaced`, `OutcomeUnknown` if asking failed, `TimeoutError`, and
         `WouldDeadlock` on the event thread.
         """
+        waits = pauses(grace)
         while True:
             try:
                 return self._connection.settle(reply, timeout)
-            except TooSoonToTell as error:
-                if self._ending.wait(error.seconds):
+            except (TooSoonToTell, NotPlaced) as error:
+                kind: type[OutcomeUnknown] = CantTell
+                if cant_tell(error):
+                    wait = next(waits, None)
+                elif isinstance(error, NotPlaced):
                     raise
+                else:
+                    kind, wait = OutcomeUnknown, error.seconds
+                unknown = error.__cause__
+            if wait is None or self._ending.wait(wait):
+                still = kind("still unknown: the exchange has no such order so far")
+                raise about(still, reply) from unknown
 
     # -- the account's events
 

@@ -13,12 +13,11 @@ from ..core.dialect import Answer, Dialect, Examined, Message, Outcome, Subscrip
 from ..core.penalties import Penalties
 from ..errors import (
     InvalidRequest,
-    OutcomeUnknown,
     ProtocolError,
     WSClientError,
 )
 from .clock import ServerClock
-from .errors import BAD_TIMESTAMP, TOO_MANY_ORDERS, UNKNOWN, SlowDown, kind_of
+from .errors import BAD_TIMESTAMP, TOO_MANY_ORDERS, UNKNOWN, CantTell, SlowDown, kind_of
 from .limits import ORDERS, WEIGHT, costs
 from .settling import can_settle, settle
 from .signing import Credentials
@@ -146,9 +145,7 @@ class RequestApi(Dialect):
         code, text = told.get("code"), str(told.get("msg", "no reason given"))
         shown = _without_secrets(request)
         if code == UNKNOWN or (type(status) is int and status >= 500):
-            return OutcomeUnknown(
-                f"{request['method']} was sent, but the exchange can't tell: {text} (error {code})"
-            )
+            return CantTell(f"{request['method']} was sent, but the exchange can't tell: {text} (error {code})")
         if code == BAD_TIMESTAMP:
             self.clock.doubted = True
         kind = kind_of(status, code, text)
@@ -157,6 +154,9 @@ class RequestApi(Dialect):
             self.penalties.tell(ORDERS if code == TOO_MANY_ORDERS else WEIGHT, after)
             return SlowDown(code, text, shown, after, status == 418)
         return kind(code, text, shown)
+
+    def watch_title(self, key: Any) -> str:
+        return "the account's events" if key == USER_DATA else str(key)
 
     # -- the logon: the exchange's time first, which all timestamps are made from
 

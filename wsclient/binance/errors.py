@@ -60,6 +60,13 @@ class NotPlaced(NotSent):
     """
 
 
+class CantTell(OutcomeUnknown):
+    """The exchange answered that it can't tell itself: status 5xx, or a code that says so.
+
+    So the request did arrive, and in time, as far as anybody knows: that its recvWindow has passed proves nothing.
+    """
+
+
 class TooSoonToTell(OutcomeUnknown):
     """The exchange has no such order yet, but may still accept it. seconds: until it can't any more"""
 

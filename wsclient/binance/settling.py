@@ -2,23 +2,47 @@
 
 An order isn't placed again to find out, since the exchange refuses a client order id only while another order
 with it is open. But it refuses a request whose timestamp is older than its recvWindow. So once that has passed, an
-order that it doesn't know was never placed, and won't be.
+order that it doesn't know was never placed, and won't be. That holds where the connection was lost. Where the
+exchange itself answered that it can't tell, the order had arrived, and may show at any later time.
 
 Source: the protocol page, "WebSocket API (request and reply)".
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Final
 
 from ..core.dialect import Message, Outcome
 from ..errors import CommandError, OutcomeUnknown
-from .errors import NO_SUCH_ORDER, NotPlaced, TooSoonToTell
+from .errors import NO_SUCH_ORDER, CantTell, NotPlaced, TooSoonToTell
 
 RECV_WINDOW: Final = 5000
 """Milliseconds for which the exchange accepts a request that doesn't say for how long."""
 
 MARGIN: Final = 100
 """Milliseconds that our idea of the exchange's clock may be wrong by, besides the time that an answer takes."""
+
+GRACE: Final = 30.0
+"""Seconds in which an order has shown, as good as always, of which the exchange couldn't tell."""
+
+_FIRST_PAUSE: Final = 0.25  # seconds
+_LONGEST_PAUSE: Final = 4.0
+
+
+def cant_tell(error: BaseException | None) -> bool:
+    """Whether it goes back to an answer of the exchange that it can't tell."""
+    while error is not None and not isinstance(error, CantTell):
+        error = error.__cause__
+    return error is not None
+
+
+def pauses(seconds: float) -> Iterator[float]:
+    """The waits between asking for an order that may yet show: longer and longer, so many seconds in all."""
+    pause = _FIRST_PAUSE
+    while seconds > 0:
+        pause = min(pause, seconds)
+        seconds -= pause
+        yield pause
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def can_settle(request: Message) -> bool:

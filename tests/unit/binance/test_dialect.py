@@ -21,8 +21,9 @@ from wsclient import (
 )
 from wsclient.binance.clock import ServerClock
 from wsclient.binance.dialect import USER_DATA, RequestApi, checked
-from wsclient.binance.errors import NotPlaced, SlowDown, TooSoonToTell
+from wsclient.binance.errors import CantTell, NotPlaced, SlowDown, TooSoonToTell
 from wsclient.binance.limits import ORDERS, WEIGHT
+from wsclient.binance.settling import GRACE, cant_tell, pauses
 from wsclient.binance.signing import Credentials
 from wsclient.core.dialect import Answer
 
@@ -208,7 +209,7 @@ def test_a_refusal_is_of_the_class_of_its_code(status: int, code: int, text: str
 
 @pytest.mark.parametrize(("status", "code"), [(500, -1000), (503, -1007), (400, -1007)])
 def test_a_status_from_500_and_code_1007_leave_the_outcome_open(status: int, code: int) -> None:
-    assert type(dialect().refusal(refused(status, code), request("order.place"))) is OutcomeUnknown
+    assert type(dialect().refusal(refused(status, code), request("order.place"))) is CantTell
 
 
 def test_a_refused_timestamp_casts_doubt_on_the_clock_until_the_time_is_told() -> None:
@@ -291,6 +292,19 @@ def test_an_order_that_is_unknown_after_its_window_was_not_placed() -> None:
 )
 def test_any_other_answer_leaves_it_open(answer: Exception) -> None:
     assert type(settled(answer, [99_000])) is OutcomeUnknown
+
+
+def test_what_the_exchange_cant_tell_of_is_known_from_whatever_came_of_it() -> None:
+    asked_in_vain = OutcomeUnknown("asking failed")
+    asked_in_vain.__cause__ = CantTell("503")
+    assert cant_tell(asked_in_vain)
+    assert not cant_tell(OutcomeUnknown("the connection ended"))
+
+
+def test_the_pauses_grow_and_are_so_long_in_all() -> None:
+    assert list(pauses(8)) == [0.25, 0.5, 1, 2, 4, 0.25]
+    assert list(pauses(0)) == []
+    assert sum(pauses(GRACE)) == GRACE
 
 
 @pytest.mark.parametrize(
