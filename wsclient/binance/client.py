@@ -57,8 +57,8 @@ class Client(Face, Methods):
     insecure_ssl, proxy, ssl_context, ping_interval, max_message_size, reconnect: as `wsclient.WSClient` has them
 
     Handlers run on the event thread, where a call never waits. Errors are described in `wsclient.errors`; besides
-    them a call ends in `SlowDown` (429, 418). Status 5xx and code -1007 leave the outcome open: `OutcomeUnknown`,
-    which `settle` turns into fact for orders.
+    them a call ends in `SlowDown` (429, 418). Status 5xx and the codes -1006 and -1007 leave the outcome open:
+    `OutcomeUnknown`, which `settle` turns into fact for orders.
     """
 
     venue = "binance"  # the name under which `wsclient.sinks` keeps its messages

@@ -144,7 +144,7 @@ class RequestApi(Dialect):
         told = error if isinstance(error, dict) else {}
         code, text = told.get("code"), str(told.get("msg", "no reason given"))
         shown = _without_secrets(request)
-        if code == UNKNOWN or (type(status) is int and status >= 500):
+        if (type(code) is int and code in UNKNOWN) or (type(status) is int and status >= 500):
             return CantTell(f"{request['method']} was sent, but the exchange can't tell: {text} (error {code})")
         if code == BAD_TIMESTAMP:
             self.clock.doubted = True

@@ -24,7 +24,7 @@ from ..errors import (
 NO_SUCH_ORDER: Final = -2013
 BAD_TIMESTAMP: Final = -1021
 TOO_MANY_ORDERS: Final = -1015
-UNKNOWN: Final = -1007
+UNKNOWN: Final = frozenset((-1006, -1007))
 
 MAX_RETRIES: Final = "Max reconnect retries reached"
 """What the last message of a socket says whose connection can't be got back."""

@@ -207,8 +207,8 @@ def test_a_refusal_is_of_the_class_of_its_code(status: int, code: int, text: str
     assert error.request["params"] == {"symbol": "BNBBTC"}
 
 
-@pytest.mark.parametrize(("status", "code"), [(500, -1000), (503, -1007), (400, -1007)])
-def test_a_status_from_500_and_code_1007_leave_the_outcome_open(status: int, code: int) -> None:
+@pytest.mark.parametrize(("status", "code"), [(500, -1000), (503, -1007), (400, -1007), (400, -1006)])
+def test_a_status_from_500_and_the_codes_that_say_so_leave_the_outcome_open(status: int, code: int) -> None:
     assert type(dialect().refusal(refused(status, code), request("order.place"))) is CantTell
 
 
