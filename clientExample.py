@@ -37,6 +37,14 @@ Exit status: 0 done, 1 the exchange refused the command, 2 wrong usage, 3 no con
 """
 
 
+def seconds(text: str) -> float:
+    """A length of time from the command line."""
+    value = float(text)
+    if not 0 < value <= threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"not a positive number of seconds: {text}")
+    return value
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         usage="%(prog)s [-h] [-k] [-i ID] [-c COOKIE] [-p PASSPHRASE] [options] [url] [METHOD [name=value ...]]",
@@ -54,10 +62,10 @@ def parse_arguments() -> argparse.Namespace:
         help="the account's passphrase; others can see it in the process list, so rather set "
              "COINFLEX_PASSPHRASE, or be asked for it")  # fmt: skip
     add("--market", default="XBT/USDT", metavar="BASE/COUNTER", help="what to watch (default: %(default)s)")
-    add("--duration", type=float, metavar="SECONDS", help="end watching after so long (default: at Ctrl-C)")
-    add("--balances", type=float, default=5.0, metavar="SECONDS",
+    add("--duration", type=seconds, metavar="SECONDS", help="end watching after so long (default: at Ctrl-C)")
+    add("--balances", type=seconds, default=5.0, metavar="SECONDS",
         help="how often to ask for balances while watching (default: %(default)s)")  # fmt: skip
-    add("--timeout", type=float, default=5.0, metavar="SECONDS",
+    add("--timeout", type=seconds, default=5.0, metavar="SECONDS",
         help="how long each step of connecting, and a reply, may take (default: %(default)s)")  # fmt: skip
     add("--proxy", metavar="URL", help="http:// or socks5h:// proxy (default: the environment's)")
     add("--version", action="version", version=f"wsclient {wsclient.__version__}")
@@ -197,7 +205,7 @@ def main() -> None:
     except wsclient.CommandError as error:
         end(REFUSED, error)
     except wsclient.AuthenticationError as error:
-        end(NO_LOGIN, error)
+        end(NO_LOGIN, error if arguments.id is not None else f"{error}: give -i ID, -c COOKIE and -p PASSPHRASE")
     except wsclient.InvalidRequest as error:
         end(BAD_VALUE, error)
     except wsclient.OutcomeUnknown as error:

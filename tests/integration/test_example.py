@@ -185,7 +185,9 @@ def test_a_refused_command_ends_with_1(shared: Sandbox) -> None:
     assert "CancelOrder was refused" in failed(REFUSED, *who, "CancelOrder", "id=1", **secret)
 
 
-@pytest.mark.parametrize("arguments", [["--nonsense"], ["-i", "x"], ["-i", "1"], ["--duration", "soon"]])
+@pytest.mark.parametrize(
+    "arguments", [["--nonsense"], ["-i", "x"], ["-i", "1"], ["--duration", "soon"], ["--duration", "-1"]]
+)
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     done = run(*arguments)
     assert done.returncode == USAGE
@@ -221,7 +223,7 @@ def test_no_passphrase_and_no_terminal_ends_with_4(shared: Sandbox) -> None:
 
 
 def test_a_private_method_without_credentials_ends_with_4(shared: Sandbox) -> None:
-    failed(NO_LOGIN, shared.url, "GetBalances")
+    assert "-i ID, -c COOKIE" in failed(NO_LOGIN, shared.url, "GetBalances")
 
 
 def test_an_unknown_method_ends_with_5(shared: Sandbox) -> None:

@@ -391,6 +391,7 @@ def test_a_quiet_book_is_renewed(exchange: Sandbox, make_client: MakeClient) -> 
         buyer.place(5000, PRICE)
         eventually(book, lambda: not book.stale and book.best_bid is not None)
     assert {type(error) for error in told} == {StaleFeed}
+    assert "nothing came of WatchOrders XBT/USDT for 0.05 s" in str(told[0])
 
 
 # -- balances

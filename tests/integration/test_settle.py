@@ -201,6 +201,14 @@ def test_a_question_that_could_not_be_sent_is_not_taken_for_the_orders_outcome(
     assert not isinstance(raised.value, NotSent)
 
 
+def test_only_what_a_call_has_given_can_be_settled(make_client: MakeClient, exchange: Sandbox) -> None:
+    client = make_client(exchange.url)
+    for wrong in ("foo", None, {"id": 1}, ValueError()):
+        with pytest.raises(InvalidRequest, match="settle"):
+            client.settle(wrong)  # type: ignore[arg-type]
+    assert not exchange.ledger.connections
+
+
 def test_settling_on_the_event_thread_would_wait_for_itself(make_client: MakeClient, exchange: Sandbox) -> None:
     raised: queue.Queue[BaseException | None] = queue.Queue()
 

@@ -6,7 +6,7 @@ Source: protocol page, "Prices and sizes are decimal strings".
 from typing import Any, Final
 
 from ..decimals import number
-from ..errors import ProtocolError
+from ..errors import InvalidRequest, ProtocolError
 
 _FIELDS: Final = frozenset(
     (
@@ -23,8 +23,10 @@ def with_decimals(message: dict[str, Any]) -> dict[str, Any]:
 
     message: of any type; what isn't known to be a price or size stays as it is, as does an empty text
 
-    Raises `ProtocolError` for a price or size that is none.
+    Raises `ProtocolError` for a price or size that is none, `InvalidRequest` for a text that isn't decoded.
     """
+    if not isinstance(message, dict):
+        raise InvalidRequest(f"with_decimals() takes a decoded message, json.loads(text), not {message!r:.50}")
     copied = {name: _number(value) if name in _FIELDS else value for name, value in message.items()}
     try:
         for side in ("bids", "asks"):

@@ -9,6 +9,7 @@ from ..errors import InvalidRequest
 from .assets import SCALE, Assets
 
 _PLACES = 4
+_SHOWN = 6
 
 
 def to_wire(amount: Decimal | int | str) -> int:
@@ -57,11 +58,15 @@ def asset_code(asset: int | str) -> int:
     if isinstance(asset, str):
         code = Assets.get(asset)
         if code is None:
-            raise InvalidRequest(f"unknown asset {asset!r}; the known ones are the keys of wsclient.Assets")
+            raise InvalidRequest(f"unknown asset {asset!r}; there are {_some()}")
         return code
     if isinstance(asset, bool) or not isinstance(asset, int):
         raise InvalidRequest(f"an asset is a code or a name, not {type(asset).__name__}: {asset!r}")
     return asset
+
+
+def _some() -> str:
+    return f"{', '.join(list(Assets)[:_SHOWN])} and {len(Assets) - _SHOWN} others, the keys of wsclient.Assets"
 
 
 __all__ = ["SCALE", "asset_code", "from_wire", "to_wire"]

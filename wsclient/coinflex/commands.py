@@ -5,7 +5,7 @@ Source: the protocol page, "Commands".
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from ..core.connect import check_seconds
 from ..core.reply import Reply
@@ -245,9 +245,13 @@ def _one_of(names: str, first: int | None, second: int | None) -> None:
         raise InvalidRequest(f"give either {names}" + (", not both" if first is not None else ""))
 
 
+_AMOUNTS: Final = ("quantity", "quantity_delta", "price", "total")
+
+
 def _integer(name: str, value: int | None) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        hint = "; to_wire() converts decimals" if isinstance(value, float) or hasattr(value, "as_tuple") else ""
+        amount = name in _AMOUNTS and (isinstance(value, str | float) or hasattr(value, "as_tuple"))
+        hint = "; to_wire() converts decimals" if amount else ""
         raise InvalidRequest(f"{name} is an int, not {type(value).__name__}: {value!r}{hint}")
     return value
 

@@ -34,6 +34,7 @@ from ..errors import (
     TooManyOrders,
     WouldMatch,
 )
+from .assets import Assets
 from .curve import NONCE_BYTES
 from .limits import COSTS
 from .signing import Credentials, encoded
@@ -172,6 +173,13 @@ class CoinFLEX(Dialect):
 
     def unsubscriptions(self, keys: Sequence[Any]) -> list[Message]:
         return [_watch(key, False) for key in keys if key not in _ACCOUNTS]
+
+    def watch_title(self, key: Any) -> str:
+        if key in _ACCOUNTS:
+            return "the account's balances" if key == BALANCES else "the account's orders"
+        names = {code: name for name, code in Assets.items()}
+        method, base, counter = key
+        return f"{method} {names.get(base, base)}/{names.get(counter, counter)}"
 
     def watches_already(self, refused: CommandError) -> bool:
         return isinstance(refused, Conflict)

@@ -343,6 +343,8 @@ class Connection(Generic[C]):
 
     def settle(self, reply: Reply[Any] | OutcomeUnknown, timeout: float | None) -> Any:
         """Finds out what became of a call whose outcome is unknown; see `Dialect.settle`."""
+        if not isinstance(reply, Reply | OutcomeUnknown):
+            raise InvalidRequest(f"settle() takes a call's Reply or its OutcomeUnknown, not {reply!r:.50}")
         if self.on_event_thread():
             raise WouldDeadlock("settle() waits for replies that only this thread, the event thread, can read")
         try:

@@ -191,6 +191,10 @@ class Dialect(ABC):
         """The requests that end them."""
         return []
 
+    def watch_title(self, key: Hashable) -> str:
+        """What a watch is called in errors."""
+        return str(key)
+
     def watches_already(self, refused: CommandError) -> bool:
         """Whether a request to watch was refused because this connection does so already."""
         return False

@@ -79,11 +79,12 @@ class Renewals:
             self._late.append(reply)
             self._asked[reply] = now + self._timeout
         for watch in self._watches.stale(now):
+            title = self._dialect.watch_title(watch.key)
             if watch.mute and watch.fed:
-                self._session.give_up(StaleFeed(f"{self._name} says nothing of {watch.key}, though asked again"))
+                self._session.give_up(StaleFeed(f"{self._name} says nothing of {title}, though asked again"))
                 return
             watch.mute = True
-            silence = f"nothing came of {watch.key} for {watch.patience:g} s: asking again"
+            silence = f"nothing came of {title} for {watch.patience:g} s: asking again"
             self._caller.error(StaleFeed(silence))
             self.renew(watch)
 

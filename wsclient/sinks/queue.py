@@ -62,6 +62,8 @@ class SinkQueue:
         now: Callable[[], int] = lambda: time.time_ns() // 1000,
         random: Callable[[], float] = random.random,
     ) -> None:
+        if not (callable(getattr(sink, "write_many", None)) and callable(getattr(sink, "close", None))):
+            raise InvalidRequest(f"a sink has write_many() and close(), see `wsclient.sinks`; {sink!r} has not")
         for name, value in (("size", size), ("max_chars", max_chars), ("batch", batch)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InvalidRequest(f"{name} is a positive number, not {value!r}")

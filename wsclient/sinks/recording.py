@@ -107,7 +107,8 @@ def attach(
         try:
             queue = SinkQueue(opened, size=size, policy=policy, batch=batch, age=age, on_error=on_error)
         except BaseException:
-            opened.close()
+            if hasattr(opened, "close"):
+                opened.close()
             raise
     try:
         remove = source.tap(queue.intake(name, classify or CLASSIFIERS.get(name, unknown)))

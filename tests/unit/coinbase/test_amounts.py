@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wsclient import ProtocolError
+from wsclient import InvalidRequest, ProtocolError
 from wsclient.coinbase import with_decimals
 
 
@@ -22,6 +22,12 @@ def test_levels_are_decimals_too() -> None:
     assert with_decimals(snapshot)["asks"] == [[Decimal("2.5"), Decimal(1), "an id"]]
     update = {"type": "l2update", "changes": [["buy", "1.5", "0.0"]]}
     assert with_decimals(update)["changes"] == [["buy", Decimal("1.5"), Decimal(0)]]
+
+
+@pytest.mark.parametrize("text", ['{"type":"ticker"}', b"{}", None, []])
+def test_what_is_not_decoded_is_refused_with_what_to_do(text: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"json\.loads"):
+        with_decimals(text)
 
 
 @pytest.mark.parametrize("message", [{"bids": [["1"]]}, {"changes": [1]}, {"price": "dear"}, {"asks": [[1, 2]]}])

@@ -58,3 +58,8 @@ def test_every_market_is_one_of_two_known_assets() -> None:
     assert len(Assets) == len(set(Assets.values())) == 77
     assert len(Markets) == 60
     assert all(market.base in Assets and market.counter in Assets and market.tick > 0 for market in Markets)
+
+
+def test_an_unknown_asset_is_refused_with_some_that_are_known() -> None:
+    with pytest.raises(InvalidRequest, match=r"XBT, .*USDT, .*wsclient\.Assets"):
+        asset_code("GOLD")

@@ -128,3 +128,18 @@ def test_a_misspelt_keyword_is_a_type_error() -> None:
         Recorder().PlaceOrder(base=XBT, counter=USDT, quantity=1, prize=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         Recorder().GetBalances(1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("amount", ["0.5", 0.5, Decimal("0.5")])
+def test_an_amount_that_is_not_scaled_is_refused_with_what_to_do(amount: Any) -> None:
+    calls: tuple[Callable[[Recorder], object], ...] = (
+        lambda client: client.PlaceOrder(base=XBT, counter=USDT, quantity=amount, price=1),
+        lambda client: client.PlaceOrder(base=XBT, counter=USDT, quantity=1, price=amount),
+        lambda client: client.EstimateMarketOrder(base=XBT, counter=USDT, total=amount),
+    )
+    for call in calls:
+        with pytest.raises(InvalidRequest, match="to_wire"):
+            call(Recorder())
+    with pytest.raises(InvalidRequest) as caught:
+        Recorder().CancelOrder(id="7")  # type: ignore[arg-type]
+    assert "to_wire" not in str(caught.value)

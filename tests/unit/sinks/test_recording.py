@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +119,12 @@ def test_a_source_that_cannot_be_tapped_leaves_nothing_open() -> None:
     with pytest.raises(RuntimeError):
         attach(BrokenFeed(), store)
     assert store.closings == 1
+
+
+@pytest.mark.parametrize("sink", [5, None, b"sqlite:market.db", object()])
+def test_what_is_no_sink_is_refused(sink: Any) -> None:
+    with pytest.raises(InvalidRequest, match="a sink has write_many"):
+        attach(Feed(), sink)
 
 
 def test_wrong_options_leave_nothing_open() -> None:
