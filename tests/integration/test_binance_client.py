@@ -231,6 +231,28 @@ def test_a_clock_that_is_wrong_is_put_right_after_the_first_refusal(exchange: Sa
     assert methods(exchange)["time"] == 3
 
 
+def test_an_order_has_an_outcome_of_its_own_while_the_clock_is_in_doubt_and_the_time_cant_be_had(
+    exchange: Sandbox, make: Make
+) -> None:
+    told: list[Exception] = []
+    client = make(socket_timeout=0.3, err_handler=lambda client, error: told.append(error))
+    client.log_on()
+    client._dialect.clock.told(1_000_000)
+    assert isinstance(bid(client).exception(PATIENCE), CommandError)
+    assert client._dialect.clock.doubted
+    exchange.faults.add(Mute(method="time", times=None))
+    refused = bid(client).exception(PATIENCE)
+    assert isinstance(refused, CommandError)
+    assert (refused.code, refused.request["method"]) == (-1021, "order.place")
+    exchange.faults.add(Mute(method="order.place"))
+    with pytest.raises(TimeoutError) as caught:
+        client.call("order.place", 0.2, **BID)
+    assert caught.value.reply.request["method"] == "order.place"  # type: ignore[attr-defined]
+    assert client.call("ping", PATIENCE) == {}
+    assert methods(exchange)["time"] == 3  # the login's, and one for each of these orders
+    assert not told
+
+
 # -- rate limits
 
 

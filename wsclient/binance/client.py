@@ -1,12 +1,14 @@
 """Client: Binance's request API as a local object."""
 
+import logging
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from ..core.connect import Endpoint
-from ..core.connection import Connection
+from ..core.connection import Connection, State
 from ..core.face import Face
 from ..core.followed import Followed, Wish
 from ..core.handlers import Handlers
@@ -14,8 +16,8 @@ from ..core.outcomes import about
 from ..core.pacing import wanted_limits
 from ..core.reconnect import Reconnect
 from ..core.reply import Reply
-from ..errors import ClientClosed, InvalidRequest, OutcomeUnknown
-from .dialect import USER_DATA, RequestApi, checked
+from ..errors import ClientClosed, InvalidRequest, OutcomeUnknown, WSClientError
+from .dialect import UNSTAMPED, USER_DATA, RequestApi, checked
 from .errors import CantTell, NotPlaced, TooSoonToTell
 from .limits import RateLimit
 from .methods import Methods
@@ -24,6 +26,8 @@ from .settling import GRACE, cant_tell, pauses
 from .signing import credentials
 from .urls import API_URL, streams_base, streams_url
 from .userdata import Event, UserData
+
+logger = logging.getLogger("wsclient")
 
 _RECONNECT: Final = Reconnect()
 
@@ -125,8 +129,9 @@ class Client(Face, Methods):
         Raises `InvalidRequest` for what can't be sent, `ClientClosed` after `stop()`. Without an err_handler also
         `NotSent` (`TooFast` is one), `OutcomeUnknown` and `AuthenticationError`; with one, the Reply carries them.
         """
-        self._trust_clock()
-        return self._connection.submit(self._request(method, params))
+        request = self._request(method, params)
+        self._trust_clock(method, self._timeout)
+        return self._connection.submit(request)
 
     def call(self, method: str, timeout: float | None = None, **params: Any) -> Any:
         """Sends any request, waits for its outcome, and returns the answer's `result` or raises.
@@ -134,13 +139,27 @@ class Client(Face, Methods):
         timeout: seconds; without it as long as it takes. A dead connection is found by its pings, so that an
             outcome always comes
         """
-        self._trust_clock()
-        return self._connection.call(self._request(method, params), timeout)
+        request = self._request(method, params)
+        began = time.monotonic()
+        if self._trust_clock(method, self._timeout if timeout is None else min(self._timeout, timeout / 2)):
+            timeout = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+        return self._connection.call(request, timeout)
 
-    def _trust_clock(self) -> None:
-        """Asks for the exchange's time, if a timestamp was refused; not on the event thread, which can't wait."""
-        if self._dialect.clock.doubted and not self._connection.on_event_thread():
-            self.sync_clock()
+    def _trust_clock(self, method: str, timeout: float) -> bool:
+        """Asks for the exchange's time, if a timestamp was refused and another one is to go out; whether it did.
+
+        If it can't be had, the call goes out with the time known so far, and has an outcome of its own. Not on the
+        event thread, which can't wait, nor without a connection: the login asks for the time.
+        """
+        if not self._dialect.clock.doubted or method in UNSTAMPED or self._connection.state is not State.OPEN:
+            return False
+        if self._connection.on_event_thread():
+            return False
+        try:
+            self._sync_clock(timeout)
+        except (WSClientError, TimeoutError) as error:
+            logger.info("the exchange's time can't be had: %s", error)
+        return True
 
     def _request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(method, str):
@@ -160,8 +179,11 @@ class Client(Face, Methods):
 
         Done by itself once a connection, and after a timestamp was refused.
         """
-        self._dialect.told_time(self._connection.call({"method": "time", "params": {}}, self._timeout))
+        self._sync_clock(self._timeout)
         return self._dialect.clock.offset
+
+    def _sync_clock(self, timeout: float) -> None:
+        self._dialect.told_time(self._connection.call({"method": "time", "params": {}}, timeout))
 
     @property
     def rate_limits(self) -> list[Any]:

@@ -42,6 +42,9 @@ PUBLIC: Final = frozenset(
 KEYED: Final = frozenset(("userDataStream.start", "userDataStream.ping", "userDataStream.stop"))
 """They take the API key and no signature."""
 
+UNSTAMPED: Final = PUBLIC | KEYED
+"""They carry no time."""
+
 _OURS: Final = frozenset(("apiKey", "signature"))
 _SECRET: Final = _OURS | {"listenKey"}
 
