@@ -3,6 +3,7 @@
 Source: the protocol page, "Market streams".
 """
 
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from ..core.reconnect import PROVEN
 from ..errors import ClientClosed, CommandError, TransportError, WSClientError
 from .stream import Stream
 from .streams import BATCH, LIMITS, SHUTDOWN, Streams, list_subscriptions, name_of, subscribe, unsubscribe
+
+logger = logging.getLogger("wsclient")
 
 _START: Final = '{"stream":"'
 
@@ -95,11 +98,17 @@ class Carrier:
             stream.subscribed()
 
     def remove(self, names: Collection[str]) -> None:
-        """Unsubscribes from these. Raises like `add`."""
+        """Unsubscribes from these. Raises like `add`.
+
+        Where that is refused they are left all the same: what still comes of them is nobody's.
+        """
         listed = list(names)
         for start in range(0, len(listed), BATCH):
             batch = listed[start : start + BATCH]
-            self._ask(unsubscribe(batch))
+            try:
+                self._ask(unsubscribe(batch))
+            except CommandError as error:
+                logger.warning("streams that nobody wants may still come: %s", error)
             for name in batch:
                 self.carried.pop(name, None)
 
