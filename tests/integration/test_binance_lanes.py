@@ -9,7 +9,7 @@ import pytest
 
 from tests.peers import PATIENCE, Peer, PeerServer
 from wsclient import Reconnect
-from wsclient.binance import BinanceSocketManager
+from wsclient.binance import BinanceSocketManager, Renewal
 
 pytestmark = pytest.mark.usefixtures("no_socket_left")
 
@@ -65,3 +65,25 @@ def test_a_refused_unsubscribe_keeps_no_stream_from_being_had() -> None:
             with bm.trade_socket(symbol):
                 pass
     assert asked == ["aaa@trade", "bbb@trade", "ccc@trade", "bbb@trade"]
+
+
+def test_whatever_a_replaced_connection_answers_last_it_is_ended() -> None:
+    ended = threading.Event()
+
+    def first(peer: Peer) -> None:
+        def differently(peer: Peer, message: dict[str, Any]) -> bool:
+            if message["method"] == "LIST_SUBSCRIPTIONS":
+                refuse(peer, message)
+                return True
+            peer.send_text({"result": None, "id": message["id"]})
+            peer.send_text({"stream": "!serverShutdown", "data": {"e": "serverShutdown"}})
+            return True
+
+        try:
+            answer(peer, differently)
+        finally:
+            ended.set()
+
+    renewal = Renewal(overlap=0.05)
+    with PeerServer([first, answer]) as server, manager(server, renewal=renewal) as bm, bm.trade_socket("AAA"):
+        assert ended.wait(PATIENCE)
