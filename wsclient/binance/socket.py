@@ -219,7 +219,7 @@ class Socket:
             for callback in self._callbacks:
                 try:
                     callback(message)
-                except Exception:
+                except BaseException:  # sys.exit() too, which would end the thread that brings messages
                     logger.exception("the callback %r raised", callback)
 
     def subscribed(self) -> None:

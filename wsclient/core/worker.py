@@ -13,10 +13,17 @@ logger = logging.getLogger("wsclient")
 class Job:
     """Something to be done; `cancel()` leaves it undone, unless it has begun."""
 
-    __slots__ = ("_cancel", "do")
+    __slots__ = ("_cancel", "abandoned", "do", "refused")
 
-    def __init__(self, do: Callable[[], object], cancel: "Callable[[Job], object]") -> None:
+    def __init__(
+        self,
+        do: Callable[[], object],
+        cancel: "Callable[[Job], object]",
+        abandoned: Callable[[], object] | None = None,
+    ) -> None:
         self.do = do
+        self.abandoned = abandoned
+        self.refused = False  # its worker was stopped before, and never does it
         self._cancel = cancel
 
     def cancel(self) -> None:
@@ -36,11 +43,17 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._stopped = False
 
-    def do(self, job: Callable[[], object], delay: float = 0.0) -> Job:
-        """Has something done on the thread, `delay` seconds from now; never once it was stopped."""
-        made = Job(job, self._cancel)
+    def do(
+        self, job: Callable[[], object], delay: float = 0.0, *, abandoned: Callable[[], object] | None = None
+    ) -> Job:
+        """Has something done on the thread, `delay` seconds from now; never after `stop`, see `Job.refused`.
+
+        abandoned: called in its place by who stops this before it has begun
+        """
+        made = Job(job, self._cancel, abandoned)
         with self._lock:
             if self._stopped:
+                made.refused = True
                 return made
             if self._thread is None:
                 self._start()
@@ -56,8 +69,12 @@ class Worker:
         """Begins nothing more."""
         with self._lock:
             self._stopped = True
+            left = [job for _, _, job in sorted(self._jobs, key=lambda entry: entry[:2])]
             self._jobs.clear()
             self._changed.notify_all()
+        for job in left:
+            if job.abandoned is not None:
+                job.abandoned()
 
     def join(self, timeout: float) -> None:
         """Waits until the thread has ended, so many seconds at most."""
@@ -86,7 +103,7 @@ class Worker:
         while (job := self._next()) is not None:
             try:
                 job.do()
-            except Exception:  # a mistake of ours: the other jobs are done all the same
+            except BaseException:  # a mistake, or a callback's sys.exit(): the other jobs are done all the same
                 logger.exception("a job of %s failed", self._name)
             del job  # it would live as long as the wait for the next one
 

@@ -63,11 +63,34 @@ def test_a_stopped_worker_does_nothing_more() -> None:
     assert not done
 
 
-def test_a_job_that_fails_leaves_the_others_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_stopped_worker_will_never_do_is_told() -> None:
+    worker, begun, gate, left = Worker("wsclient test"), threading.Event(), threading.Event(), []
+
+    def wait() -> None:
+        begun.set()
+        gate.wait(PATIENCE)
+
+    worker.do(wait, abandoned=lambda: left.append("begun"))
+    assert begun.wait(PATIENCE)
+    first = worker.do(lambda: None, 3600, abandoned=lambda: left.append("later"))
+    worker.do(lambda: None, abandoned=lambda: left.append("now"))
+    worker.do(lambda: None, abandoned=lambda: left.append("cancelled")).cancel()
+    worker.stop()
+    assert left == ["now", "later"]
+    second = worker.do(lambda: None, abandoned=lambda: left.append("refused"))
+    assert (first.refused, second.refused, len(left)) == (False, True, 2)
+    gate.set()
+    worker.join(PATIENCE)
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_a_job_that_fails_leaves_the_others_alone(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     worker, over = Worker("wsclient test"), threading.Event()
 
     def fail() -> None:
-        raise ValueError("a mistake")
+        raise error("a mistake")
 
     with caplog.at_level(logging.ERROR):
         worker.do(fail)
