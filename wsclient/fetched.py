@@ -8,14 +8,18 @@ from typing import Any, Final, Protocol, TypeAlias
 from .books import Book, Levels
 from .core.reconnect import jittered
 from .core.worker import Job
-from .errors import CommandError, ProtocolError, WSClientError
+from .errors import ClientClosed, CommandError, ProtocolError, RateLimited, TooFast, WSClientError
 from .live import ASKED, Message
 
 _BASE: Final = 0.5  # seconds before a snapshot is fetched once more; see `jittered`
 _CAP: Final = 10.0
 
 Outcome: TypeAlias = Message | Exception
-"""A snapshot, or what went wrong: `CommandError` where to ask again is of no use."""
+"""A snapshot, or what went wrong.
+
+To ask again is of no use after `ClientClosed`, nor after a `CommandError` other than `RateLimited`. That and
+`TooFast` may say by a `retry_after`, in seconds, when to ask again at the earliest.
+"""
 
 
 class Fetch(Protocol):
@@ -56,13 +60,16 @@ class FetchedBook(Book[Decimal]):
         self.asked()
         self._fetch()
 
-    def _fetch(self) -> None:
-        """Has a snapshot fetched that is begun after this: at once, or later if the last was of no use."""
+    def _fetch(self, not_before: float = 0.0) -> None:
+        """Has a snapshot fetched that is begun after this: at once, or later if the last was of no use.
+
+        not_before: seconds that have to pass first
+        """
         with self._lock:
             if self._phase is not ASKED:
                 return  # it ended, or was lost, and begins again then
             self._ticket = ticket = self._ticket + 1
-            delay = jittered(self._tries, _BASE, _CAP, self._random)
+            delay = max(not_before, jittered(self._tries, _BASE, _CAP, self._random))
             self._tries += 1
         self._drop()
         job = self._begin_to_fetch(delay, lambda outcome: self._fetched(ticket, outcome))
@@ -72,10 +79,11 @@ class FetchedBook(Book[Decimal]):
     def _fetched(self, ticket: int, outcome: Outcome) -> None:
         if ticket != self._ticket:
             return  # it was begun before something that has happened since
-        if isinstance(outcome, CommandError):
+        if isinstance(outcome, (CommandError, ClientClosed)) and not isinstance(outcome, RateLimited):
             self.failed(outcome)
         elif isinstance(outcome, Exception):
-            self._fetch()
+            limited = isinstance(outcome, (RateLimited, TooFast))
+            self._fetch(getattr(outcome, "retry_after", 0.0) if limited else 0.0)
         else:
             try:
                 self.answered(outcome)

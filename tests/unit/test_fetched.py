@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from wsclient import NotFound, ProtocolError, TransportError
+from wsclient import ClientClosed, NotFound, ProtocolError, RateLimited, TooFast, TransportError
+from wsclient.binance import SlowDown
 from wsclient.books import Levels
 from wsclient.core.worker import Job
 from wsclient.decimals import pairs
@@ -145,6 +146,32 @@ def test_a_refusal_is_told_to_whoever_waits_and_ends_it_until_it_is_asked_for_ag
     book.begin()
     source.told[1](snapshot(1))
     assert not book.stale
+
+
+@pytest.mark.parametrize("kind", [SlowDown, RateLimited])
+def test_a_refusal_for_asking_too_much_is_no_end_and_it_is_asked_again_when_it_may(
+    kind: type[RateLimited],
+) -> None:
+    book, source, reported = made()
+    refusal = kind(-1003, "too much", {})
+    source.told[0](refusal)
+    assert source.delays == [0.0, 0.5]
+    source.told[1](SlowDown(-1003, "too much", {}, retry_after=30.0))
+    source.told[2](TooFast("not sent", 29.0))
+    assert source.delays == [0.0, 0.5, 30.0, 29.0]
+    assert len(reported) == 3
+    source.told[3](snapshot(1))
+    assert not book.stale
+
+
+def test_once_the_client_is_stopped_that_snapshots_come_from_the_book_has_failed() -> None:
+    book, source, reported = made()
+    closed = ClientClosed("the client was stopped")
+    source.told[0](closed)
+    assert len(source.told) == 1
+    assert reported == [closed]
+    with pytest.raises(ClientClosed):
+        book.wait(0)
 
 
 def test_a_closed_book_wants_nothing_any_more() -> None:
