@@ -45,6 +45,12 @@ KEYED: Final = frozenset(("userDataStream.start", "userDataStream.ping", "userDa
 UNSTAMPED: Final = PUBLIC | KEYED
 """They carry no time."""
 
+_TIMES_END: Final = 10**15
+"""Milliseconds since the Unix epoch, in the year 33658: what is more is no time."""
+
+_LONGEST_BAN: Final = 7 * 86_400_000
+"""Milliseconds. The exchange's own last three days at most."""
+
 _OURS: Final = frozenset(("apiKey", "signature"))
 _SECRET: Final = _OURS | {"listenKey"}
 
@@ -177,7 +183,7 @@ class RequestApi(Dialect):
     def told_time(self, result: Any) -> None:
         """Takes over the time that an answer told."""
         server_time = result.get("serverTime") if isinstance(result, dict) else None
-        if type(server_time) is int:
+        if type(server_time) is int and 0 <= server_time < _TIMES_END:
             self.clock.told(server_time)
 
     # -- the account's events
@@ -250,4 +256,4 @@ def _retry_after(data: Any) -> float:
     now, then = data.get("serverTime"), data.get("retryAfter")
     if type(now) is not int or type(then) is not int:
         return 0.0
-    return max(0.0, (then - now) / 1000)
+    return min(max(0, then - now), _LONGEST_BAN) / 1000  # bounded first: an int may be too large for a float

@@ -245,6 +245,23 @@ def test_the_exchanges_time_goes_on_by_a_clock_that_nobody_sets() -> None:
     assert clock.offset == 2003 - 500
 
 
+@pytest.mark.parametrize("time", [10**400, -(10**400), -1, 10**15])
+def test_what_can_be_no_time_changes_no_clock(time: int) -> None:
+    made = dialect()
+    made.told_time({"serverTime": time})
+    assert made.clock.now() == 5_000_000
+
+
+def test_nobody_keeps_still_for_longer_than_any_ban_lasts() -> None:
+    made = dialect()
+    error = made.refusal(refused(429, -1003, serverTime=1, retryAfter=10**400), request("ping"))
+    assert isinstance(error, SlowDown)
+    assert error.retry_after == 7 * 86_400
+    error = made.refusal(refused(429, -1003, serverTime=10**400, retryAfter=1), request("ping"))
+    assert isinstance(error, SlowDown)
+    assert error.retry_after == 0
+
+
 # -- settling
 
 
