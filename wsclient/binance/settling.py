@@ -8,8 +8,10 @@ exchange itself answered that it can't tell, the order had arrived, and may show
 Source: the protocol page, "WebSocket API (request and reply)".
 """
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Final
+from decimal import Decimal
+from typing import Any, Final
 
 from ..core.dialect import Message, Outcome
 from ..errors import CommandError, OutcomeUnknown
@@ -17,6 +19,8 @@ from .errors import NO_SUCH_ORDER, CantTell, NotPlaced, TooSoonToTell
 
 RECV_WINDOW: Final = 5000
 """Milliseconds for which the exchange accepts a request that doesn't say for how long."""
+
+MAX_RECV_WINDOW: Final = 60_000
 
 MARGIN: Final = 100
 """Milliseconds that our idea of the exchange's clock may be wrong by, besides the time that an answer takes."""
@@ -68,12 +72,21 @@ def settle(requests: Sequence[Message], now: Callable[[], int]) -> Generator[Mes
     for request in requests:
         params = request["params"]
         name = params["newClientOrderId"]
-        until = params["timestamp"] + int(params.get("recvWindow", RECV_WINDOW)) + MARGIN
+        until = params["timestamp"] + _window(params.get("recvWindow", RECV_WINDOW)) + MARGIN
         left = until - now()  # before asking: what is accepted after that would be too late
         asked = {"symbol": params["symbol"], "origClientOrderId": name}
         answer = yield {"method": "order.status", "params": asked}
         outcomes.append(_outcome(name, answer, left))
     return outcomes
+
+
+def _window(value: Any) -> int:
+    """A recvWindow, of which the exchange takes fractions, too; the longest there is for what can't be read."""
+    try:
+        window = Decimal(str(value))
+        return math.ceil(window) if 0 <= window <= MAX_RECV_WINDOW else MAX_RECV_WINDOW
+    except ArithmeticError:
+        return MAX_RECV_WINDOW
 
 
 def _outcome(name: str, answer: Outcome, left: int) -> Outcome:

@@ -305,6 +305,16 @@ def test_an_order_that_is_unknown_after_its_window_was_not_placed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("window", "milliseconds"),
+    [("2000.5", 2001), ("2000", 2000), (300, 300), ("x", 60_000), ("NaN", 60_000), ("1E+999999", 60_000)],
+)
+def test_a_window_may_be_any_number_that_the_exchange_takes(window: Any, milliseconds: int) -> None:
+    outcome = settled(NONE, [10_000], recvWindow=window)
+    assert type(outcome) is TooSoonToTell
+    assert outcome.seconds == pytest.approx((milliseconds + 100) / 1000)
+
+
+@pytest.mark.parametrize(
     "answer", [CommandError(-1000, "?", {}), OutcomeUnknown("lost"), NotFound(-1121, "?", {})]
 )
 def test_any_other_answer_leaves_it_open(answer: Exception) -> None:
