@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.binance_market import managers, trade
-from tests.peers import PATIENCE
-from wsclient import Reconnect
+from tests.integration.binance_market import managers, run, trade
+from tests.peers import PATIENCE, Peer, PeerServer
+from wsclient import ClientClosed, Reconnect
 from wsclient.binance import BinanceSocketManager
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.binance_limits import BinanceSettings
@@ -49,3 +49,38 @@ def test_a_callback_that_exits_leaves_the_other_sockets_alone(no_socket_left: No
     with Sandbox(traders=0, port=port) as exchange, bm, bm.trade_socket("NEOBTC") as other:
         trade(exchange, "NEOBTC")
         assert other.recv(PATIENCE)["s"] == "NEOBTC"
+
+
+@pytest.mark.parametrize("how", ["manager", "socket"])
+@pytest.mark.parametrize("who", ["thread", "coroutine"])
+def test_who_is_entering_a_socket_is_told_when_it_is_ended(how: str, who: str) -> None:
+    asked = threading.Event()
+
+    def mute(peer: Peer) -> None:
+        peer.receive()
+        asked.set()
+        peer.wait_for_end()
+
+    with PeerServer(mute) as server:
+        bm = BinanceSocketManager(url=f"ws://127.0.0.1:{server.port}", socket_timeout=PATIENCE)
+        socket = bm.trade_socket("BNBBTC")
+        told: list[BaseException] = []
+
+        def enter() -> None:
+            try:
+                if who == "thread":
+                    socket.__enter__()
+                else:
+                    run(socket.__aenter__())
+            except BaseException as error:
+                told.append(error)
+
+        thread = threading.Thread(target=enter)
+        thread.start()
+        assert asked.wait(PATIENCE)
+        (bm.stop if how == "manager" else socket.close)()
+        thread.join(PATIENCE / 2)
+        alive = thread.is_alive()
+        bm.stop()
+        assert not alive
+        assert [type(error) for error in told] == [ClientClosed]

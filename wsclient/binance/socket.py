@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
@@ -59,7 +59,7 @@ class Socket:
         self._turn = threading.RLock()  # guards what follows; a feed begins and ends while it is held
         self._users = 0
         self._callbacks: tuple[Callback, ...] = ()
-        self._ready: Future[None] | None = None  # of the feed, while it is begun
+        self._ready: Future[None] | None = None  # while the feed is begun: whether it brings messages
         self._entered: Literal["with", "async with"] | None = None  # how it was last; read without the lock
 
     def __repr__(self) -> str:
@@ -166,7 +166,8 @@ class Socket:
             self._users = 0
             self._callbacks = ()
             self.put = self._inbox.put
-            self._end()
+            ready = self._end()
+        self._told_closed(ready)
 
     # -- in and out
 
@@ -180,11 +181,15 @@ class Socket:
             return ready
 
     def _begin(self) -> "Future[None]":
-        if self._ready is None:
-            if self._users:
-                self._inbox.open()  # it had failed
-            self._ready = self._feed.begin(self)
-        return self._ready
+        if self._ready is not None:
+            return self._ready
+        if self._users:
+            self._inbox.open()  # it had failed
+        begun = self._feed.begin(self)
+        # our own, since who ends the socket meanwhile has to end this, too
+        ready = self._ready = Future()
+        begun.add_done_callback(lambda begun: _settle(ready, begun.exception()))
+        return ready
 
     def _leave(self) -> None:
         with self._turn:
@@ -194,14 +199,21 @@ class Socket:
             if self._users:
                 return
             self._inbox.close()
-            if not self._callbacks:
-                self._end()
+            ready = None if self._callbacks else self._end()
+        self._told_closed(ready)
 
-    def _end(self) -> None:
+    def _end(self) -> "Future[None] | None":
         self._inbox.close()
-        if self._ready is not None:
-            self._ready = None
+        ready, self._ready = self._ready, None
+        if ready is not None:
             self._feed.end(self)
+        return ready
+
+    @staticmethod
+    def _told_closed(ready: "Future[None] | None") -> None:
+        """Tells those who are still about to enter; without the lock, since that calls them back."""
+        if ready is not None:
+            _settle(ready, ClientClosed("the socket was closed while it was being entered"))
 
     # -- as the feed's sink
 
@@ -235,6 +247,7 @@ class Socket:
             if ready is not None:
                 self._feed.end(self)
         if ready is not None:
+            _settle(ready, error)
             told = {"e": "error", "m": str(error)}
             self._inbox.fail(told, error)
             self._call(told)
@@ -298,15 +311,16 @@ def _in_coroutine() -> bool:
 def _own(ready: "Future[None]") -> "Future[None]":
     """The same for one who waits, and who may give up without ending it for others."""
     own: Future[None] = Future()
-
-    def done(ready: "Future[None]") -> None:
-        if not own.set_running_or_notify_cancel():
-            return
-        error = ready.exception()
-        if error is None:
-            own.set_result(None)
-        else:
-            own.set_exception(error)
-
-    ready.add_done_callback(done)
+    ready.add_done_callback(lambda ready: _settle(own, ready.exception()))
     return own
+
+
+def _settle(future: "Future[None]", error: BaseException | None) -> None:
+    """Tells those who wait, unless they were told already or gave up."""
+    try:
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+    except InvalidStateError:
+        pass
