@@ -34,7 +34,7 @@ PUBLIC: Final = frozenset(
         *("ping", "time", "exchangeInfo", "executionRules", "referencePrice", "depth", "klines", "uiKlines"),
         *("trades.recent", "trades.historical", "trades.aggregate", "avgPrice"),
         *("ticker", "ticker.24hr", "ticker.tradingDay", "ticker.price", "ticker.book"),
-        *("session.status", "session.logout", "session.subscriptions"),
+        *("session.status", "session.subscriptions"),
     )
 )
 """They need no key; whatever isn't known is taken to need one."""
@@ -89,6 +89,8 @@ class RequestApi(Dialect):
         method, params = request["method"], request["params"]
         if method == "session.logon":
             raise InvalidRequest("the client logs on by itself: log_on(), or any private call")
+        if method == "session.logout":
+            raise InvalidRequest("the client stays logged on, since what it sends isn't signed then: stop() it")
         for name in _OURS:
             if name in params:
                 raise InvalidRequest(f"{name} is added by the client, from the key that it was made with")

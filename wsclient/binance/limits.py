@@ -32,7 +32,6 @@ _WEIGHTS: Final[Mapping[str, int | Callable[[Params], int]]] = {
     "order.status": 4,
     "order.test": lambda params: 20 if params.get("computeCommissionRates") else 1,
     "session.logon": 2,
-    "session.logout": 2,
     "session.status": 2,
     "ticker.book": lambda params: 2 if "symbol" in params else 4,
     "ticker.price": lambda params: 2 if "symbol" in params else 4,

@@ -105,8 +105,12 @@ def test_subscribing_to_the_accounts_events_is_signed_where_no_session_is_logged
 def test_key_and_signature_are_nobodys_parameters(name: str) -> None:
     with pytest.raises(InvalidRequest):
         dialect().examine(request("order.place", **{name: "x"}))
+
+
+@pytest.mark.parametrize("method", ["session.logon", "session.logout"])
+def test_logging_on_and_off_is_the_clients_own(method: str) -> None:
     with pytest.raises(InvalidRequest):
-        dialect().examine(request("session.logon"))
+        dialect().examine(request(method))
 
 
 def test_every_order_has_a_client_id_of_its_own_that_the_exchange_accepts() -> None:
