@@ -26,9 +26,9 @@ def fuzzing_server(wstest: str, folder: Path, cases: list[str]) -> Iterator[str]
     path = folder / "spec.json"
     path.write_text(json.dumps(spec))
     with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            [wstest, "-m", "fuzzingserver", "-s", str(path)], cwd=folder, stdout=log, stderr=subprocess.STDOUT
-        )
+        # no web pages: they would want a port that another run may have
+        command = [wstest, "-m", "fuzzingserver", "-s", str(path), "--webport", "0"]
+        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait_until_it_answers(port, server)
             yield url
