@@ -220,6 +220,7 @@ def test_it_shows_the_recording_again(tmp_path: Path) -> None:
     told = recorded.stdout.splitlines()
     for name, first in (("market.db", 0), ("market.jsonl", len(told) // 2)):
         counts = run(tmp_path, "show", name, "--counts").stdout.splitlines()
+        assert run(tmp_path, "show", to[first and 1] + "?x=y", "--counts").stdout.splitlines() == counts
         assert counts[0] == f"{name}: 20 messages"
         assert counts[1:] == told[first + 1 : first + len(counts)]
         rows = run(tmp_path, "show", name, "--product", "XBT/USDT", "--limit", "2").stdout.splitlines()
@@ -363,6 +364,7 @@ def test_what_a_store_could_not_take_is_told_and_what_it_took_is_counted(
         ["record", "coinflex", "--sandbox", "--to", "sqlite:market.db", "--messages", "0"],
         ["show"],
         ["show", "market.db", "--since", "yesterday"],
+        ["show", "mongodb://host/db.collection"],
         ["show", "market.db", "--limit", "-1"],
         ["show", "market.db", "--text", "--counts"],
     ],
@@ -404,6 +406,19 @@ def test_no_connection_ends_with_3(tmp_path: Path, still: Sandbox) -> None:
 )
 def test_a_bad_value_ends_with_6(tmp_path: Path, arguments: list[str]) -> None:
     failed(BAD_VALUE, tmp_path, "record", "coinflex", *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_before_is_kept_where_nothing_can_be_recorded(tmp_path: Path) -> None:
+    (tmp_path / "market.jsonl").touch()
+    to = ["--to", "jsonl:market.jsonl", "sqlite:market.db", "jsonl:a.jsonl.gz"]
+    failed(NO_CONNECTION, tmp_path, "record", "coinflex", "--url", "ws://127.0.0.1:9", *to)
+    assert [path.name for path in tmp_path.iterdir()] == ["market.jsonl"]
+
+
+def test_a_folder_that_is_not_there_ends_with_8(tmp_path: Path) -> None:
+    told = failed(NOT_KEPT, tmp_path, "record", "coinflex", "--sandbox", "--to", "jsonl:nowhere/market.jsonl")
+    assert "nowhere/market.jsonl can't be opened: No such file" in told
 
 
 def test_a_file_that_is_no_recording_ends_with_8(tmp_path: Path) -> None:

@@ -219,6 +219,10 @@ def test_a_server_killed_in_the_middle_of_a_stream_loses_nothing_and_doubles_not
     assert counts.accepted == counts.written == len(accepted)
     assert counts.dropped == 0
     assert away, "the server was never missed"
+    told = [error for error in away if isinstance(error, SinkError)]
+    assert told
+    assert all(str(error).startswith("MongoDB is away: ") for error in told)
+    assert not any("Topology" in str(error) for error in away)
     assert [document["message"]["number"] for document in messages(server)] == accepted
 
 

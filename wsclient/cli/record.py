@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 
 from ..core.urls import safe
 from ..errors import SinkError
-from ..sinks import SinkQueue, open_sink
+from ..sinks import MongoSink, SinkQueue, open_sink
+from ..sinks.urls import file_of
 from .gate import Gate
 from .sources import Handlers, Source
 from .status import DONE, NOT_KEPT
@@ -123,10 +124,15 @@ class Store:
     """
 
     def __init__(self, url: str, policy: Literal["block", "drop"], patience: float = ANSWER) -> None:
-        mongo = url.startswith("mongodb")
-        self.name = safe(url) if mongo else url.partition("?")[0]  # there may be a password in it
+        file = file_of(url)
+        self._new = file if file is not None and not file.exists() else None
+        sink = open_sink(url)
+        self.name = url.partition("?")[0]
+        if isinstance(sink, MongoSink):
+            name, collection = safe(url), sink.collection  # there may be a password in the url
+            self.name = name if name.endswith(f"/{collection}") else f"{name} ({collection})"
         self.tally = Tally()
-        self.queue = SinkQueue(Counted(open_sink(url), self.tally), policy=policy, on_error=self._tell)
+        self.queue = SinkQueue(Counted(sink, self.tally), policy=policy, on_error=self._tell)
         self.failure: SinkError | None = None
         self._patience = patience
 
@@ -153,6 +159,8 @@ class Store:
             self.queue.close(self._patience)
         except SinkError as error:
             self.failure = error
+        if exception[0] is not None and self._new is not None and not self.tally.kept.total:
+            self._new.unlink(missing_ok=True)  # nothing was recorded at all: there was no connection, for instance
 
 
 class Told:

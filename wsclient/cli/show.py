@@ -7,8 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import SinkError
+from ..errors import InvalidRequest, SinkError
 from ..sinks import Record, read_jsonl, read_sqlite
+from ..sinks.urls import file_of
 from .status import DONE
 from .tally import Tally, clock, messages, printable, table
 
@@ -33,8 +34,9 @@ def add_to(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = options.add_argument
-    add("file", type=Path, metavar="FILE",
-        help="an SQLite database, or JSON Lines, whose rotated files are read too")  # fmt: skip
+    add("file", type=_file, metavar="FILE",
+        help="an SQLite database, or JSON Lines, whose rotated files are read too; as a path, or as `record` was "
+        "told, sqlite:FILE or jsonl:FILE. MongoDB isn't read: ask it itself")  # fmt: skip
     add("--venue", help="only this exchange's messages")
     add("--product", "--market", metavar="NAME", help="only this market's")
     add("--type", metavar="NAME", help="only of this type")
@@ -90,6 +92,16 @@ def _is_sqlite(path: Path) -> bool:
 def _line(record: Record) -> str:
     names = (printable(name or "-") for name in (record.venue, record.product, record.type))
     return "  ".join((clock(record.time), *names, printable(record.text)))
+
+
+def _file(text: str) -> Path:
+    """A recording's file, by its path or as `record` has it."""
+    if text.startswith(("mongodb://", "mongodb+srv://")):
+        raise argparse.ArgumentTypeError("show reads files; ask MongoDB itself, with mongosh for instance")
+    try:
+        return file_of(text) or Path(text)
+    except InvalidRequest as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _time(text: str) -> int:

@@ -30,8 +30,8 @@ _LEVEL: Final = 6  # of zlib: a higher one costs far more time than it saves spa
 class JSONLinesSink:
     """Keeps records in a file of one JSON object a line, see `wsclient.sinks.lines`.
 
-    The file is opened, and mended if a crash cut it off, at once; `OSError` where that can't be done, `SinkError`
-    where another process (or another sink) writes to it.
+    The file is opened, and mended if a crash cut it off, at once; `SinkError` where that can't be done, or another
+    process (or another sink) writes to it.
 
     path: `.gz` at its end means gzip. An existing file is continued
     max_bytes: rotate before the file gets larger than this; None for no limit. A larger batch has its own file
@@ -61,7 +61,10 @@ class JSONLinesSink:
         self._file: BinaryIO | None = None
         self._size = 0  # bytes of whole batches; what is behind them in the file is the rest of a failed write
         self._first: int | None = None  # when the file's first message was received
-        self._open()
+        try:
+            self._open()
+        except OSError as error:
+            raise SinkError(f"{self.path} can't be opened: {error.strerror or error}") from error
 
     def write_many(self, records: Sequence[Record], /) -> None:
         """Appends the records; on any error the file is as before, once the disk allows it."""

@@ -81,12 +81,30 @@ class MongoSink:
         self._indexed = False
         self._closed = False
 
+    @property
+    def collection(self) -> str:
+        """Where the records are kept: "database.collection"."""
+        return self._collection.full_name
+
     def write_many(self, records: Sequence[Record], /) -> Sequence[Refusal]:
-        """Inserts the records, unordered. Returns those that the server, or BSON, refuses for good."""
+        """Inserts the records, unordered. Returns those that the server, or BSON, refuses for good.
+
+        Raises `SinkError` while the server is away, and what else pymongo raises.
+        """
         if self._closed:
             raise SinkError("the sink is closed")
         if not records:
             return ()
+        from pymongo.errors import ConnectionFailure
+
+        try:
+            return self._write(records)
+        except ConnectionFailure as error:
+            # what pymongo says of it is a page: the timeouts, and all it knows of the server
+            told = str(error).partition(" (configured")[0].partition(", Timeout:")[0]
+            raise SinkError(f"MongoDB is away: {told}") from error
+
+    def _write(self, records: Sequence[Record]) -> list[Refusal]:
         if not self._indexed:
             self._make_indexes()
         documents = [self._document(record) for record in records]

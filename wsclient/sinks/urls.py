@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
@@ -38,6 +39,12 @@ def open_sink(url: str) -> Sink:
     from .sqlite import SQLiteSink
 
     return SQLiteSink(path, **options)
+
+
+def file_of(url: str) -> Path | None:
+    """The file of a jsonl: or sqlite: url; None of other stores. Raises `InvalidRequest` like `open_sink`."""
+    scheme, _, rest = url.partition(":")
+    return Path(_path(scheme, rest)) if scheme in _OPTIONS else None
 
 
 _OPTIONS: Final[dict[str, dict[str, Callable[[str], Any]]]] = {

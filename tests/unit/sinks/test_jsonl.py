@@ -274,7 +274,7 @@ def test_a_closed_sink_takes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_to_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(OSError):
+    with pytest.raises(SinkError, match=r"nowhere.*No such file"):
         JSONLinesSink(tmp_path / "nowhere" / "a.jsonl")
 
 
