@@ -16,7 +16,6 @@ from ..errors import (
     InvalidRequest,
     NotSent,
     OutcomeUnknown,
-    TransportError,
     WouldDeadlock,
     WSClientError,
 )
@@ -25,18 +24,18 @@ from .calls import completer
 from .codec import Codec
 from .connect import Endpoint, check_seconds
 from .deferred import Deferred
-from .dialect import Dialect, Message, Outcome, title
+from .dialect import Dialect, Message, title
 from .following import Following
 from .handler_queue import QueueOptions
 from .handlers import Caller, Handlers
 from .lifecycle import Lifecycle, State
 from .meter import Meter
-from .outcomes import about, elsewhere, still_unknown
 from .pacing import Limit
 from .queued_caller import QueuedCaller
 from .reconnect import Reconnect
 from .reply import Reply, fail
 from .session import Session
+from .settling import Settling
 from .stats import Stats
 from .taps import Stream, Tap
 from .transport import Gone
@@ -342,46 +341,8 @@ class Connection(Generic[C]):
         raise AuthenticationError("the connection ended each time before the login")
 
     def settle(self, reply: Reply[Any] | OutcomeUnknown, timeout: float | None) -> Any:
-        """Finds out what became of a call whose outcome is unknown; see `Dialect.settle`."""
-        if not isinstance(reply, Reply | OutcomeUnknown):
-            raise InvalidRequest(f"settle() takes a call's Reply or its OutcomeUnknown, not {reply!r:.50}")
-        if self.on_event_thread():
-            raise WouldDeadlock("settle() waits for replies that only this thread, the event thread, can read")
-        try:
-            if isinstance(reply, OutcomeUnknown):
-                raise reply
-            return reply.result(timeout)
-        except OutcomeUnknown as unknown:
-            call = reply
-            if call.request is None or not self._dialect.can_settle(dict(call.request)):
-                raise
-            outcome = self._settled(dict(call.request), call.account, timeout)
-            if isinstance(outcome, dict):
-                return outcome
-            raise about(outcome, call) from unknown
-
-    def _settled(self, request: Message, account: Hashable, timeout: float | None) -> Outcome:
-        steps = self._dialect.settle([request])
-        step = next(steps)
-        while True:
-            answer: Outcome
-            try:
-                answered = self.submit(step, only_for=account)
-                answer = answered.result(timeout)
-                if account is not None and answered.carrier is not None:
-                    asked = answered.account or answered.carrier.account or account
-                    if asked != account:
-                        return elsewhere()
-            except CommandError as error:
-                answer = error
-            except (TransportError, AuthenticationError) as error:
-                # not as it is: a NotSent of the question would be taken for the order's
-                return still_unknown(error)
-            try:
-                step = steps.send(answer)
-            except StopIteration as end:
-                outcome: Outcome = end.value[0]
-                return outcome
+        """Finds out what became of a call whose outcome is unknown; see `Settling`."""
+        return Settling(self._dialect, self.submit, self.on_event_thread).settle(reply, timeout)
 
     # -- watches with a listener
 
