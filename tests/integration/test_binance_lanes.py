@@ -1,5 +1,6 @@
 """Connections of market streams to an exchange that refuses, and what becomes of the streams on them."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,3 +88,90 @@ def test_whatever_a_replaced_connection_answers_last_it_is_ended() -> None:
     renewal = Renewal(overlap=0.05)
     with PeerServer([first, answer]) as server, manager(server, renewal=renewal) as bm, bm.trade_socket("AAA"):
         assert ended.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("refusal", [(2, "Invalid request"), (3, "Too many requests")])
+def test_a_stream_that_a_replacement_refuses_stays_where_it_is_until_another_grants_it(
+    refusal: tuple[int, str],
+) -> None:
+    replaced = threading.Event()
+
+    def first(peer: Peer) -> None:
+        def differently(peer: Peer, message: dict[str, Any]) -> bool:
+            if message["method"] == "SUBSCRIBE":
+                peer.send_text({"result": None, "id": message["id"]})
+                tell(peer, 1)
+                peer.send_text({"stream": "!serverShutdown", "data": {"e": "serverShutdown"}})
+                return True
+            return False
+
+        try:
+            answer(peer, differently)
+        finally:
+            replaced.set()
+
+    def second(peer: Peer) -> None:
+        def differently(peer: Peer, message: dict[str, Any]) -> bool:
+            refuse(peer, message, *refusal)
+            return True
+
+        answer(peer, differently)
+
+    def third(peer: Peer) -> None:
+        def differently(peer: Peer, message: dict[str, Any]) -> bool:
+            peer.send_text({"result": None, "id": message["id"]})
+            tell(peer, 1, 2)
+            return True
+
+        answer(peer, differently)
+
+    renewal = Renewal(overlap=0.05)
+    with PeerServer([first, second, third]) as server, manager(server, renewal=renewal) as bm:
+        with bm.trade_socket("AAA") as socket:
+            assert [socket.recv(PATIENCE)["t"] for _ in range(2)] == [1, 2]
+            assert replaced.wait(PATIENCE)
+        assert server.connections == 3
+
+
+def test_what_was_refused_for_asking_too_much_is_asked_again() -> None:
+    asked: list[str] = []
+
+    def differently(peer: Peer, message: dict[str, Any]) -> bool:
+        if message["method"] != "SUBSCRIBE":
+            return False
+        asked.extend(message["params"])
+        if len(asked) > 2:
+            return False
+        refuse(peer, message, 3, "Too many requests")
+        return True
+
+    with PeerServer(lambda peer: answer(peer, differently)) as server, manager(server) as bm:
+        with bm.trade_socket("AAA"):
+            pass
+        assert server.connections == 1
+    assert asked == ["aaa@trade"] * 3
+
+
+def test_pauses_between_replacements_that_cant_be_had_are_drawn_as_those_of_reconnecting() -> None:
+    drawn: queue.Queue[float] = queue.Queue()
+
+    def chance() -> float:
+        drawn.put(0.0)
+        return 0.0
+
+    def script(peer: Peer) -> None:
+        if peer.number:
+            peer.read_request()
+            peer.respond("429 Too Many Requests")
+            return
+        peer.upgrade()
+        message = peer.receive()
+        peer.send_text({"result": None, "id": message["id"]})
+        peer.send_text({"stream": "!serverShutdown", "data": {"e": "serverShutdown"}})
+        answer(peer)
+
+    options = {"reconnect": Reconnect(random=chance), "renewal": Renewal(overlap=0.01)}
+    with PeerServer(script, handshake=False) as server, manager(server, **options) as bm, bm.trade_socket("AAA"):
+        for _ in range(5):
+            drawn.get(timeout=PATIENCE)
+        assert server.connections >= 5

@@ -14,7 +14,7 @@ from ..core.connect import Endpoint
 from ..core.connection import Connection
 from ..core.handlers import Handlers
 from ..core.reconnect import PROVEN
-from ..errors import ClientClosed, CommandError, TransportError, WSClientError
+from ..errors import ClientClosed, CommandError, RateLimited, TransportError, WSClientError
 from .stream import Stream
 from .streams import BATCH, LIMITS, SHUTDOWN, Streams, list_subscriptions, name_of, subscribe, unsubscribe
 
@@ -74,31 +74,34 @@ class Carrier:
         """Connects. Raises `TransportError`, and `ClientClosed` after `stop()`."""
         self._connection.connect()
 
-    def add(self, streams: list[Stream]) -> None:
+    def add(self, streams: list[Stream]) -> list[tuple[Stream, CommandError]]:
         """Subscribes to these, in batches, each when the exchange's limit allows it.
 
-        A stream that the exchange refuses has failed; the others are carried. Raises `TransportError` if the
-        connection ends before all is done, and `ClientClosed` after `stop()`.
+        Returns those that the exchange refuses; the others are carried. Raises `RateLimited` if it wants to be
+        asked later, `TransportError` if the connection ends before all is done, and `ClientClosed` after `stop()`.
         """
+        refused: list[tuple[Stream, CommandError]] = []
         for start in range(0, len(streams), BATCH):
-            self._add(streams[start : start + BATCH])
+            refused += self._add(streams[start : start + BATCH])
+        return refused
 
-    def _add(self, streams: list[Stream]) -> None:
+    def _add(self, streams: list[Stream]) -> list[tuple[Stream, CommandError]]:
         try:
             self._ask(subscribe([stream.name for stream in streams]))
+        except RateLimited:
+            raise
         except CommandError as error:
-            if len(streams) > 1:  # one of them is what was refused: the others are found by asking for each half
-                self._add(streams[: len(streams) // 2])
-                self._add(streams[len(streams) // 2 :])
-            else:
-                streams[0].refuse(error)
-            return
+            if len(streams) == 1:
+                return [(streams[0], error)]
+            half = len(streams) // 2  # one of them is what was refused: it is found by asking for each half
+            return self._add(streams[:half]) + self._add(streams[half:])
         for stream in streams:
             self.carried[stream.name] = stream
             stream.subscribed()
+        return []
 
     def remove(self, names: Collection[str]) -> None:
-        """Unsubscribes from these. Raises like `add`.
+        """Unsubscribes from these. Raises `TransportError` and `ClientClosed`, like `add`.
 
         Where that is refused they are left all the same: what still comes of them is nobody's.
         """
@@ -113,7 +116,7 @@ class Carrier:
                 self.carried.pop(name, None)
 
     def reach(self) -> None:
-        """Waits until all is told that the exchange had sent before. Raises like `add`."""
+        """Waits until all is told that the exchange had sent before. Raises like `remove`."""
         try:
             self._ask(list_subscriptions())
         except CommandError:
@@ -163,7 +166,7 @@ class Carrier:
             stream = self._streams.get(name_of(text) or "")
         if stream is not None:
             stream.take(self, text)
-        elif SHUTDOWN in text and len(text) < 200:
+        elif SHUTDOWN in text and len(text) < 200 and not self.leaving:
             self.leaving = True
             self._announced(self)
 

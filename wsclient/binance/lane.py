@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ..core.reconnect import Backoff, Reconnect
+from ..core.reconnect import Backoff, Reconnect, jittered
 from ..core.worker import Job, Worker
-from ..errors import ClientClosed, CommandError, TransportError, WSClientError
+from ..errors import ClientClosed, RateLimited, TransportError, WSClientError
 from .carrier import Carrier, Line
 from .errors import MAX_RETRIES
 from .stream import Stream
@@ -61,11 +61,15 @@ class Lane:
         self._clock = clock
         self._worker = Worker(name, clock)
         # touched by the worker's thread alone:
+        self._reconnect = reconnect
         self._backoff = Backoff(reconnect)
         self._carrier: Carrier | None = None  # whose events count
         self._next: Carrier | None = None  # that replaces it
         self._again: Job | None = None  # the next try
         self._renew: Job | None = None  # the next replacement
+        self._vain = 0  # replacements that came to nothing, in a row
+        self._later: Job | None = None  # the next try to carry what the exchange has put off
+        self._limited = 0  # how often it did, in a row
         self._lost: WSClientError | None = None  # why there is no connection though there was one
         self._lock = threading.Lock()  # guards what follows
         self._carriers: set[Carrier] = set()  # those that may be open
@@ -120,11 +124,12 @@ class Lane:
 
     def _idle(self) -> None:
         """Nothing is wanted: nothing is kept."""
-        for job in (self._again, self._renew):
+        for job in (self._again, self._renew, self._later):
             if job is not None:
                 job.cancel()
-        self._again = self._renew = self._lost = None
+        self._again = self._renew = self._later = self._lost = None
         self._backoff.reset()
+        self._vain = self._limited = 0
         for carrier in (self._carrier, self._next):
             if carrier is not None:
                 self._discard(carrier)
@@ -146,9 +151,27 @@ class Lane:
                 stream.subscribed()
         try:
             carrier.remove([name for name in carrier.carried if name not in wanted])
-            carrier.add(fresh)
-        except (TransportError, ClientClosed, CommandError) as error:
+            refused = carrier.add(fresh)
+        except RateLimited as error:
+            logger.info("subscribing goes on later: %s", error)
+            self._carry_later()
+        except (TransportError, ClientClosed) as error:
             logger.info("subscribing was interrupted: %s", error)  # the connection's end is on its way
+        else:
+            self._limited = 0
+            for stream, refusal in refused:
+                stream.refuse(refusal)
+
+    def _carry_later(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+        self._limited += 1
+        self._later = self._worker.do(self._work, self._pause(self._limited))
+
+    def _pause(self, tries: int) -> float:
+        """Seconds before something is tried again that came to nothing so many times in a row."""
+        policy = self._reconnect
+        return jittered(tries, policy.base, policy.cap, policy.random)
 
     # -- connections
 
@@ -215,7 +238,7 @@ class Lane:
                 stream.separate(carrier, self._carrier)
             if self._carrier is not None:
                 self._carry(self._carrier)  # what has begun on the other one
-                self._renew_after(self._carrier, self._renewal.overlap)
+                self._renew_later(self._carrier)
         elif carrier is self._carrier:
             if carrier.proved:
                 self._backoff.reset()
@@ -245,6 +268,11 @@ class Lane:
         """Before the exchange ends it; not just when other lanes do the same."""
         self._renew_after(carrier, 0.0 if carrier.leaving else self._renewal.after * (1 - random.random() / 50))
 
+    def _renew_later(self, carrier: Carrier) -> None:
+        """Once more, since its replacement came to nothing."""
+        self._vain += 1
+        self._renew_after(carrier, self._renewal.overlap + self._pause(self._vain))
+
     def _renew_after(self, carrier: Carrier, seconds: float) -> None:
         if self._renew is not None:
             self._renew.cancel()
@@ -256,9 +284,9 @@ class Lane:
             return
         try:
             carrier = self._next = self._opened()
-        except (TransportError, ClientClosed) as error:
+        except WSClientError as error:
             logger.info("a connection to Binance's streams can't be replaced yet: %s", error)
-            self._renew_after(old, self._renewal.overlap)
+            self._renew_later(old)
             return
         wanted = [stream for stream in self.streams.copy().values() if not stream.over]
         for stream in wanted:
@@ -267,10 +295,19 @@ class Lane:
             else:
                 stream.begin(carrier)
         try:
-            carrier.add(wanted)
-        except (TransportError, ClientClosed, CommandError) as error:
+            refused = carrier.add(wanted)
+            not_here = next((error for stream, error in refused if stream.name in old.carried), None)
+        except (TransportError, ClientClosed) as error:
             logger.info("subscribing was interrupted: %s", error)  # the connection's end is on its way
             return
+        except RateLimited as error:
+            not_here = error
+        if not_here is not None:  # the other connection carries it as before
+            logger.info("a connection to Binance's streams can't be replaced yet: %s", not_here)
+            self._ended(carrier)
+            return
+        for stream, refusal in refused:
+            stream.refuse(refusal)
         carrier.whole()
         self._worker.do(lambda: self._finish(old, carrier), self._renewal.overlap)
 
@@ -290,5 +327,6 @@ class Lane:
         """The connection before this tells nothing more."""
         for stream in list(carrier.carried.values()):
             stream.switch(carrier)
+        self._vain = 0
         self._carry(carrier)  # what was wanted, or no longer, meanwhile
         self._renew_in_time(carrier)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..core.dialect import Answer, Dialect, Examined, Message, tag_of
 from ..core.pacing import Limit
-from ..errors import BadRequest, CommandError
+from ..errors import BadRequest, CommandError, RateLimited
 
 MESSAGES: Final = "messages"
 
@@ -53,7 +53,9 @@ class Streams(Dialect):
         told = error if isinstance(error, dict) else message  # both forms are in use
         names = [name if "@" in name else "…" for name in request.get("params", ())]  # a listenKey is a secret
         shown = {**request, "params": names}
-        return BadRequest(told.get("code"), str(told.get("msg", "no reason given")), shown)
+        text = str(told.get("msg", "no reason given"))
+        kind = RateLimited if "too many" in text.lower() else BadRequest
+        return kind(told.get("code"), text, shown)
 
 
 def subscribe(names: list[str]) -> Message:
