@@ -1,5 +1,6 @@
 """How a Binance socket ends: while it is being entered, by its callback, with its manager or its client."""
 
+import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -10,9 +11,10 @@ import pytest
 from tests.integration.binance_market import managers, run, trade
 from tests.peers import PATIENCE, Peer, PeerServer
 from wsclient import ClientClosed, Reconnect
-from wsclient.binance import BinanceSocketManager
+from wsclient.binance import BinanceSocketManager, Client
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.binance_limits import BinanceSettings
+from wsclient.sandbox.faults import Mute
 
 Make = Callable[..., BinanceSocketManager]
 
@@ -62,7 +64,7 @@ def test_who_is_entering_a_socket_is_told_when_it_is_ended(how: str, who: str) -
         peer.wait_for_end()
 
     with PeerServer(mute) as server:
-        bm = BinanceSocketManager(url=f"ws://127.0.0.1:{server.port}", socket_timeout=PATIENCE)
+        bm = BinanceSocketManager(url=f"ws://127.0.0.1:{server.port}", socket_timeout=2)
         socket = bm.trade_socket("BNBBTC")
         told: list[BaseException] = []
 
@@ -84,3 +86,107 @@ def test_who_is_entering_a_socket_is_told_when_it_is_ended(how: str, who: str) -
         bm.stop()
         assert not alive
         assert [type(error) for error in told] == [ClientClosed]
+
+
+@pytest.fixture
+def client(exchange: Sandbox) -> Iterator[Client]:
+    """A client of the sandbox's first user, whose errors are told to who calls alone."""
+    key = exchange.users[0].binance
+    with Client(
+        key.api_key,
+        key.api_secret,
+        url=exchange.binance_api_url,
+        socket_timeout=PATIENCE,
+        reconnect=Reconnect(tries=1, base=0),
+        err_handler=lambda client, error: None,
+    ) as client:
+        yield client
+
+
+class Keys:
+    """Keys of margin accounts from elsewhere than the exchange's request API; a test says what becomes of asking."""
+
+    def __init__(self, *scope: str) -> None:
+        pass
+
+    def start(self) -> str:
+        return "k" * 20
+
+    def ping(self, key: str) -> None:
+        pass
+
+    def stop(self, key: str) -> None:
+        pass
+
+
+def test_the_accounts_sockets_cant_be_entered_once_their_manager_was_stopped(make: Make, client: Client) -> None:
+    bm = make(client)
+    sockets = [bm.user_socket(), bm.margin_socket(), bm.trade_socket("BNBBTC")]
+    bm.stop()
+    for socket in sockets:
+        with pytest.raises(ClientClosed, match="the manager was stopped"), socket:
+            pass
+        with pytest.raises(ClientClosed, match="the manager was stopped"):
+            socket.add_callback(print)
+
+
+def test_stopping_doesnt_leave_a_listener_with_the_client_though_the_worker_is_busy(
+    exchange: Sandbox, make: Make, client: Client
+) -> None:
+    busy, gate = threading.Event(), threading.Event()
+
+    class Slow(Keys):
+        def start(self) -> str:
+            busy.set()
+            gate.wait(PATIENCE)
+            return super().start()
+
+    bm = make(client, listen_keys=Slow, socket_timeout=0.5)
+    client.log_on()
+    with bm.user_socket():
+        bm.margin_socket(lambda message: None)
+        assert busy.wait(PATIENCE)
+        try:
+            bm.stop()
+            exchange.ledger.wait_for(lambda ledger: ledger.executed("userDataStream.unsubscribe"))
+        finally:
+            gate.set()
+
+
+def test_why_a_margin_socket_cant_be_had_is_told_whatever_it_is(make: Make, client: Client) -> None:
+    class Broken(Keys):
+        def start(self) -> str:
+            raise OSError("no route to the keys")
+
+    told: queue.Queue[Any] = queue.Queue()
+    bm = make(client, listen_keys=Broken)
+    with pytest.raises(OSError, match="no route"), bm.margin_socket():
+        pass
+    bm.margin_socket(told.put)
+    assert "no route to the keys" in told.get(timeout=PATIENCE)["m"]
+    bm.margin_socket(told.put)  # tries again
+    assert told.get(timeout=PATIENCE)["e"] == "error"
+
+
+def test_a_callback_is_told_that_no_listen_key_came(exchange: Sandbox, make: Make, client: Client) -> None:
+    client.log_on()
+    exchange.faults.add(Mute(method="userDataStream.start"))
+    told: queue.Queue[Any] = queue.Queue()
+    make(client, socket_timeout=0.2).margin_socket(told.put)
+    assert told.get(timeout=PATIENCE)["e"] == "error"
+
+
+def test_a_key_is_kept_alive_whatever_asking_for_that_raises(
+    make: Make, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    pings: queue.Queue[str] = queue.Queue()
+
+    class Flaky(Keys):
+        def ping(self, key: str) -> None:
+            pings.put(key)
+            raise OSError(f"no route to the keys?listenKey={key}")
+
+    with make(client, listen_keys=Flaky, user_timeout=0.01).margin_socket():
+        for _ in range(3):
+            assert pings.get(timeout=PATIENCE)
+    assert "no route to the keys?listenKey=…" in caplog.text

@@ -5,12 +5,13 @@ Source: the protocol page, "WebSocket API (request and reply)", the paragraph "U
 
 import json
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
 from ..core.worker import Job, Worker
-from ..errors import ClientClosed, CommandError, InvalidRequest, WSClientError
+from ..errors import ClientClosed, CommandError, InvalidRequest, TransportError, WSClientError
 from .client import Client
 from .multiplexer import Multiplexer
 from .stream import Sink
@@ -24,34 +25,62 @@ class SpotFeed:
     def __init__(self, client: Client, worker: Worker) -> None:
         self._client = client
         self._worker = worker
-        self._remove: Callable[[], None] | None = None  # the worker's
+        self._now: _Listening | None = None  # touched by who begins and ends this, one at a time
 
     def begin(self, sink: Sink) -> "Future[None]":
-        ready: Future[None] = Future()
-        self._worker.do(lambda: self._begin(sink, ready))
-        return ready
-
-    def _begin(self, sink: Sink, ready: "Future[None]") -> None:
-        try:
-            self._remove = self._client.user_data(lambda event: sink.put(event))
-        except (WSClientError, TimeoutError) as error:
-            ready.set_exception(error)
-            if isinstance(error, WSClientError):
-                sink.failed(error)
-        else:
-            ready.set_result(None)
+        one = _Listening(self._client, sink)
+        _do(self._worker, one.begin, abandoned=one.refuse)
+        self._now = one
+        return one.ready
 
     def end(self, sink: Sink) -> None:
-        self._worker.do(self._end)
+        one, self._now = self._now, None
+        if one is not None and self._worker.do(one.end, abandoned=one.end).refused:
+            one.end()
 
-    def _end(self) -> None:
-        remove, self._remove = self._remove, None
+
+class _Listening:
+    """A listener of the account's events, from its beginning to its end."""
+
+    def __init__(self, client: Client, sink: Sink) -> None:
+        self.ready: Future[None] = Future()
+        self._client = client
+        self._sink = sink
+        self._lock = threading.Lock()  # guards what follows
+        self._ended = False
+        self._remove: Callable[[], None] | None = None
+
+    def begin(self) -> None:
+        try:
+            remove = self._client.user_data(self._tell)
+        except Exception as error:
+            _cant_begin(self._sink, self.ready, error)
+            return
+        with self._lock:
+            ended = self._ended
+            if not ended:
+                self._remove = remove
+        if ended:  # meanwhile, by who couldn't wait
+            remove()
+        self.ready.set_result(None)
+
+    def refuse(self) -> None:
+        """The worker was stopped."""
+        _cant_begin(self._sink, self.ready, stopped())
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            remove, self._remove = self._remove, None
         if remove is not None:
             remove()
 
+    def _tell(self, event: dict[str, Any]) -> None:
+        self._sink.put(event)
+
 
 class ListenKeys(Protocol):
-    """How the keys of one account's user streams are had. It may block, and raise any `WSClientError`."""
+    """How the keys of one account's user streams are had. It may block, and raise whatever it likes."""
 
     def start(self) -> str:
         """A key; the one that there is, made to last longer, or a new one."""
@@ -107,21 +136,23 @@ class KeyedFeed:
 
     def begin(self, sink: Sink) -> "Future[None]":
         ready: Future[None] = Future()
-        self._worker.do(lambda: self._begin(sink, ready))
+        _do(
+            self._worker,
+            lambda: self._begin(sink, ready),
+            abandoned=lambda: _cant_begin(sink, ready, stopped()),
+        )
         return ready
 
     def end(self, sink: Sink) -> None:
-        self._worker.do(self._end)
+        self._worker.do(self._end)  # once that was stopped, so were the streams
 
     def _begin(self, sink: Sink, ready: "Future[None]") -> None:
         self._sink = _Keyed(sink, lambda: self._worker.do(self._renew))
         try:
             subscribed = self._follow(self._keys.start())
-        except (WSClientError, TimeoutError) as error:
+        except Exception as error:
             self._sink = None
-            ready.set_exception(error)
-            if isinstance(error, WSClientError):
-                sink.failed(error)
+            _cant_begin(sink, ready, error)
             return
         subscribed.add_done_callback(lambda done: _copy(done, ready))
         self._ping_later()
@@ -147,8 +178,8 @@ class KeyedFeed:
         except CommandError:
             self._renew()
             return
-        except (WSClientError, TimeoutError) as error:
-            logger.warning("a listenKey can't be kept alive for now: %s", error)
+        except Exception as error:  # of whatever the user's own keys are asked for with, too: the next may do
+            logger.warning("a listenKey can't be kept alive for now: %s", _said(error, self._key))
         self._ping_later()
 
     def _renew(self) -> None:
@@ -164,8 +195,8 @@ class KeyedFeed:
         except CommandError as error:
             self._sink.failed(error)
             return
-        except (WSClientError, TimeoutError) as error:
-            logger.warning("an expired listenKey can't be replaced for now: %s", error)
+        except Exception as error:
+            logger.warning("an expired listenKey can't be replaced for now: %s", _said(error, self._key))
             self._next = self._worker.do(self._renew, 5.0)
             return
         self._ping_later()
@@ -180,8 +211,8 @@ class KeyedFeed:
         self._streams.end(sink, [key])
         try:
             self._keys.stop(key)
-        except (WSClientError, TimeoutError) as error:
-            logger.info("a listenKey couldn't be given back: %s", error)
+        except Exception as error:
+            logger.info("a listenKey couldn't be given back: %s", _said(error, key))
 
 
 class _Keyed:
@@ -211,6 +242,32 @@ class _Keyed:
 
     def failed(self, error: WSClientError) -> None:
         self._sink.failed(error)
+
+
+def stopped() -> ClientClosed:
+    """What is told once the manager was stopped."""
+    return ClientClosed("the manager was stopped: make a new one")
+
+
+def _do(worker: Worker, job: Callable[[], object], *, abandoned: Callable[[], object]) -> None:
+    """Begins something on the worker. Raises `ClientClosed` where that was stopped."""
+    if worker.do(job, abandoned=abandoned).refused:
+        raise stopped()
+
+
+def _cant_begin(sink: Sink, ready: "Future[None]", error: Exception) -> None:
+    """Tells who waits why nothing has begun, and who receives."""
+    ready.set_exception(error)
+    if not isinstance(error, WSClientError):
+        cause, error = error, TransportError(f"the account's events can't be had: {error or type(error).__name__}")
+        error.__cause__ = cause
+    sink.failed(error)
+
+
+def _said(error: Exception, key: str | None) -> str:
+    """An error for the log: without the key, which the address that was asked may have shown."""
+    said = f"{type(error).__name__}: {error}"
+    return said if not key else said.replace(key, "…")
 
 
 def _copy(done: "Future[None]", ready: "Future[None]") -> None:
