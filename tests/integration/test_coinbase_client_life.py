@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import event_threads
 from tests.integration.coinbase_market import Heard
 from tests.peers import PATIENCE
-from wsclient import CommandError, InvalidRequest, NotAuthorized, NotSent, Reconnect
+from wsclient import CommandError, InvalidRequest, NotAuthorized, NotSent, Reconnect, TransportError
 from wsclient.coinbase import WebsocketClient
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.coinbase import CoinbaseSettings
@@ -132,6 +133,81 @@ def test_it_can_be_closed_by_what_it_calls(exchange: Sandbox) -> None:
     assert len(client.heard.messages) == 1
     client.close()
     assert client.heard.closed == 1
+
+
+def test_closed_by_on_open_it_begins_nothing(exchange: Sandbox) -> None:
+    class Closing(Noted):
+        def on_open(self) -> None:
+            super().on_open()
+            self.close()
+
+    client = Closing(exchange.coinbase_url)
+    client.start()
+    assert not event_threads()
+    assert not exchange.ledger.connections
+    client.close()
+    assert (client.heard.opened, client.heard.closed) == (1, 0)
+
+
+def test_closed_by_another_thread_while_it_starts_it_begins_nothing_though_it_is_started_anew(
+    exchange: Sandbox,
+) -> None:
+    opening, go_on = threading.Event(), threading.Event()
+
+    class Slow(Noted):
+        def on_open(self) -> None:
+            super().on_open()
+            if not opening.is_set():
+                opening.set()
+                assert go_on.wait(PATIENCE)
+
+    client = Slow(exchange.coinbase_url)
+    starting = threading.Thread(target=client.start)
+    starting.start()
+    assert opening.wait(PATIENCE)
+    client.close()
+    client.start()
+    client.heard.next("heartbeat")
+    go_on.set()
+    starting.join(PATIENCE)
+    assert len(event_threads()) == 1
+    client.heard.next("heartbeat")
+    client.close()
+    assert len(exchange.ledger.connections) == 1
+    assert (client.heard.opened, client.heard.closed) == (2, 1)
+
+
+def test_after_a_failed_start_it_can_be_started_again(no_socket_left: None) -> None:
+    exchange = Sandbox(traders=0, coinbase=CoinbaseSettings(heartbeat=0.05)).start()
+    exchange.stop()
+    client = Noted(exchange.coinbase_url)
+    client.start()
+    client.heard.until(lambda: client.heard.closed)
+    assert isinstance(client.error, TransportError)
+    with Sandbox(traders=0, coinbase=CoinbaseSettings(heartbeat=0.05)) as exchange:
+        client.url = exchange.coinbase_url
+        client.start()
+        client.heard.next("heartbeat")
+        assert client.error is None
+        client.close()
+    assert (client.heard.opened, client.heard.closed) == (2, 2)
+
+
+def test_it_can_be_started_again_by_what_is_told_that_it_has_failed(exchange: Sandbox) -> None:
+    class Again(Noted):
+        def on_error(self, e: Exception, data: Any = None) -> None:
+            self.channels = ["heartbeat"]
+            self.start()
+            super().on_error(e, data)
+
+    client = Again(exchange.coinbase_url, channels=["no such channel"])
+    client.start()
+    client.heard.next("heartbeat")
+    client.heard.until(lambda: client.heard.errors)
+    assert client.error is None
+    assert (client.heard.opened, client.heard.closed) == (2, 1)
+    client.close()
+    assert (client.heard.opened, client.heard.closed) == (2, 2)
 
 
 def test_many_threads_may_close_it_at_once(exchange: Sandbox) -> None:

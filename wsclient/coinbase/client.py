@@ -84,7 +84,7 @@ class WebsocketClient:
         self.error: Exception | None = None
         self._options = feed_options
         self._lock = threading.Lock()  # guards what follows
-        self._running = False
+        self._run: object | None = None  # stands for what the last `start()` began, until it is closed
         self._feed: Feed | None = None
         self._recording: Recording | None = None
         self._open = False  # `on_close` is still to be called
@@ -113,34 +113,45 @@ class WebsocketClient:
     # -- to be called
 
     def start(self) -> None:
-        """Connects, subscribes, and returns. What goes wrong is told to `on_error`; nothing if it runs already.
+        """Connects, subscribes, and returns. What goes wrong is told to `on_error`.
+
+        Nothing if it runs already; if there is an `error`, what is left is ended, and it begins anew.
 
         Raises `InvalidRequest` for parameters that can't be used.
         """
+        run = object()
         with self._lock:
-            if self._running:
+            if self._run is not None and self.error is None:
                 return
-            self._running = True
+            left = self._taken()
+            self._run, self.error = run, None
+        self._end(*left)
         try:
             self.on_open()
             message = self._message()
             feed = self._new_feed()
             recording = self._keep(feed)
             with self._lock:
-                self.error = None
-                self._feed, self._recording, self._open = feed, recording, True
-            feed.send(message).add_done_callback(lambda reply: self._answered(feed, reply))
+                ours = self._run is run
+                if ours:
+                    self._feed, self._recording, self._open = feed, recording, True
+            if ours:
+                feed.send(message).add_done_callback(lambda reply: self._answered(feed, reply))
+            else:  # it was closed meanwhile
+                self._end(feed, recording, False)
         except ClientClosed:
             pass  # it was closed meanwhile
         except BaseException:
-            self._open = False
-            self._end()
+            with self._lock:
+                failed, kept, _ = self._taken() if self._run is run else (None, None, False)
+            self._end(failed, kept, False)
             raise
 
     def close(self) -> None:
         """Ends the connection, keeps what is to be kept, and returns; from any thread, as often as you like."""
-        self._end()
-        self._closed()
+        with self._lock:
+            left = self._taken()
+        self._end(*left)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.products}, {'closed' if self._feed is None else 'running'}>"
@@ -182,11 +193,14 @@ class WebsocketClient:
         sink = MongoSink(self.mongo_collection, documents="messages")
         return attach(feed, sink, on_error=lambda error: self._call(self.on_error, error))
 
-    def _end(self) -> None:
-        with self._lock:
-            feed, self._feed = self._feed, None
-            recording, self._recording = self._recording, None
-            self._running = False
+    def _taken(self) -> "tuple[Feed | None, Recording | None, bool]":
+        """What is left to be ended, and whether `on_close` is to be called; with the lock held."""
+        taken = self._feed, self._recording, self._open
+        self._run = self._feed = self._recording = None
+        self._open = False
+        return taken
+
+    def _end(self, feed: Feed | None, recording: "Recording | None", was_open: bool) -> None:
         if feed is not None:
             feed.stop()
         if recording is not None:
@@ -194,11 +208,15 @@ class WebsocketClient:
                 recording.close()
             except WSClientError as error:
                 self._call(self.on_error, error)
+        if was_open:
+            self._call(self.on_close)
 
-    def _closed(self) -> None:
+    def _closed(self, feed: Feed) -> None:
         with self._lock:
-            told, self._open = not self._open, False
-        if not told:
+            was_open = self._open and self._feed is feed
+            if was_open:
+                self._open = False
+        if was_open:
             self._call(self.on_close)
 
     # -- the event thread
@@ -215,7 +233,7 @@ class WebsocketClient:
         # idle, it has no connection and won't try to get one
         if feed.state is State.IDLE:
             self._failed(feed, error)
-            self._closed()
+            self._closed(feed)
         else:
             self._call(self.on_error, error)
 
@@ -223,7 +241,7 @@ class WebsocketClient:
         if feed.state is State.IDLE:
             if self.error is None:
                 self._failed(feed, TransportError(f"the exchange closed the connection with code {code}"))
-            self._closed()
+            self._closed(feed)
 
     def _answered(self, feed: Feed, reply: "Future[Any]") -> None:
         error = reply.exception()
@@ -232,8 +250,9 @@ class WebsocketClient:
 
     def _failed(self, feed: Feed, error: Exception) -> None:
         """Nothing comes any more."""
-        if self._feed is feed and self.error is None:
-            self.error = error
+        with self._lock:
+            if self._feed is feed and self.error is None:
+                self.error = error
         self._call(self.on_error, error)
 
     def _call(self, method: Any, *args: Any) -> None:
