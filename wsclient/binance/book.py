@@ -50,7 +50,7 @@ class OrderBook(FetchedBook):
             if not isinstance(data, dict):
                 raise ProtocolError(f"an event of {self.symbol}'s book is no object")
             self.notice(data)
-        except (ValueError, KeyError, ProtocolError) as error:
+        except (ValueError, KeyError, ProtocolError, RecursionError) as error:
             logger.error("the book of %s starts again: %s", self.symbol, error)
             self.lost()
             self.begin()

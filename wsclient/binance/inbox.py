@@ -152,7 +152,7 @@ class Inbox:
             if self._wrapped:
                 return message  # type: ignore[no-any-return]
             data = message["data"]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ProtocolError(f"what came on a stream can't be read: {error}") from error
         if data.__class__ is not list:
             return data  # type: ignore[no-any-return]

@@ -224,7 +224,7 @@ class Socket:
     def _call(self, item: Item) -> None:
         try:
             messages = self._inbox.decoded(item)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             logger.error("what came on the %s socket can't be read: %s", self._title, error)
             return
         for message in messages:

@@ -216,6 +216,12 @@ class Stream:
         """Whether this is the next event to tell; else it was told already, or others are to be fetched first."""
         last, place = self.last, self._place(text)
         repeated = False
+        if last is not None and place is None:  # it can't be read: the next one is compared
+            with self._lock:
+                self._joining = True
+            for sink in self.sinks:
+                sink.put(text)
+            return False
         if last is None or place is None:
             repeated = text == self._last
         elif place <= last and not self._began_again(self._last, text):
@@ -323,7 +329,7 @@ def _told(what: Callable[[Any], T | None], text: str) -> T | None:
     """What an event says of itself; None where it can't be understood."""
     try:
         return what(json.loads(text)["data"])
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

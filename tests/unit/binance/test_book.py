@@ -87,6 +87,15 @@ def test_a_gap_makes_it_stale_until_the_next_snapshot() -> None:
     assert book.update_id == 13
 
 
+def test_an_event_that_is_nested_too_deeply_makes_it_start_again() -> None:
+    book, snapshots = made()
+    snapshots.fulfil(snapshot(10))
+    book.put('{"stream":"bnbbtc@depth","data":' + "[" * 200_000 + "]" * 200_000 + "}")
+    assert book.stale
+    snapshots.fulfil(snapshot(11))
+    assert not book.stale
+
+
 def test_what_went_wrong_is_tried_again_later_and_a_refusal_is_not() -> None:
     book, snapshots = made()
     snapshots.fulfil(TransportError("gone"))

@@ -193,3 +193,10 @@ def test_json_is_quick_and_the_users_own_where_given() -> None:
     assert (mine.loads("a"), mine.encoded({})) == ("A", b"mine")
     with pytest.raises(InvalidRequest):
         quick_codec().encoded({"a": object()})
+
+
+def test_what_is_nested_too_deeply_cant_be_read_either() -> None:
+    made = inbox()
+    made.put('{"stream":"a@trade","data":' + "[" * 200_000 + "]" * 200_000 + "}")
+    with pytest.raises(ProtocolError):
+        made.receive(0)

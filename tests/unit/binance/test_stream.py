@@ -284,6 +284,19 @@ def test_a_second_connection_that_ends_after_it_has_taken_over_gives_the_stream_
     assert asked == [made]
 
 
+@pytest.mark.parametrize("data", ["[" * 200_000 + "]" * 200_000, "7", '{"t":"2"}'])
+def test_what_cant_be_placed_is_told_and_hides_no_repetition(data: str) -> None:
+    made, kept = stream()
+    for number in (1, 2, 3):
+        made.take(A, trade(number))
+    made.lose()
+    made.begin(B)
+    strange = f'{{"stream":"bnbbtc@trade","data":{data}}}'
+    for text in (strange, trade(2), trade(3), trade(4)):
+        made.take(B, text)
+    assert kept.texts == [trade(1), trade(2), trade(3), strange, trade(4)]
+
+
 # -- an exchange that was reset
 
 
