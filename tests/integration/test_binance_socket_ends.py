@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.binance_market import managers, run, trade
 from tests.peers import PATIENCE, Peer, PeerServer
-from wsclient import ClientClosed, Reconnect
+from wsclient import ClientClosed, Reconnect, TransportError
 from wsclient.binance import BinanceSocketManager, Client
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.binance_limits import BinanceSettings
@@ -104,7 +104,7 @@ def client(exchange: Sandbox) -> Iterator[Client]:
 
 
 class Keys:
-    """Keys of margin accounts from elsewhere than the exchange's request API; a test says what becomes of asking."""
+    """Keys of margin accounts from elsewhere than the exchange's request API."""
 
     def __init__(self, *scope: str) -> None:
         pass
@@ -190,3 +190,40 @@ def test_a_key_is_kept_alive_whatever_asking_for_that_raises(
         for _ in range(3):
             assert pings.get(timeout=PATIENCE)
     assert "no route to the keys?listenKey=…" in caplog.text
+
+
+def test_a_user_socket_that_gave_up_raises_after_its_last_message(
+    exchange: Sandbox, make: Make, client: Client
+) -> None:
+    with make(client).user_socket() as socket:
+        exchange.stop()
+        while (message := socket.recv(PATIENCE))["e"] != "error":
+            pass
+        assert message["m"] == "Max reconnect retries reached"
+        for _ in range(2):
+            with pytest.raises(TransportError, match="Max reconnect retries reached"):
+                socket.recv(PATIENCE)
+
+
+def test_a_user_socket_of_a_client_that_doesnt_reconnect_can_be_entered_again_after_a_cut(
+    exchange: Sandbox, make: Make
+) -> None:
+    key = exchange.users[0].binance
+    options: dict[str, Any] = {"reconnect": None, "err_handler": lambda client, error: None}
+    with Client(key.api_key, key.api_secret, url=exchange.binance_api_url, **options) as client:
+        socket = make(client).user_socket()
+        with socket as entered:
+            exchange.cut_all()
+            while entered.recv(PATIENCE)["e"] != "error":
+                pass
+            with pytest.raises(TransportError):
+                entered.recv(PATIENCE)
+        with socket as entered:
+            exchange.binance.deposit(exchange.users[0], "BTC", "1")
+            assert entered.recv(PATIENCE)["e"] == "balanceUpdate"
+
+
+def test_a_user_socket_ends_with_its_client(make: Make, client: Client) -> None:
+    with make(client).user_socket() as socket:
+        client.stop()
+        assert [message["e"] for message in socket] == ["error"]

@@ -15,6 +15,7 @@ from ..errors import ClientClosed, CommandError, InvalidRequest, TransportError,
 from .client import Client
 from .multiplexer import Multiplexer
 from .stream import Sink
+from .userdata import Ended
 
 logger = logging.getLogger("wsclient")
 
@@ -35,7 +36,10 @@ class SpotFeed:
 
     def end(self, sink: Sink) -> None:
         one, self._now = self._now, None
-        if one is not None and self._worker.do(one.end, abandoned=one.end).refused:
+        if one is None:
+            return
+        one.leave()
+        if self._worker.do(one.end, abandoned=one.end).refused:
             one.end()
 
 
@@ -47,36 +51,52 @@ class _Listening:
         self._client = client
         self._sink = sink
         self._lock = threading.Lock()  # guards what follows
-        self._ended = False
+        self._over = False  # the sink is told nothing more: it left, or this has failed
         self._remove: Callable[[], None] | None = None
 
     def begin(self) -> None:
         try:
             remove = self._client.user_data(self._tell)
         except Exception as error:
-            _cant_begin(self._sink, self.ready, error)
+            self.ready.set_exception(error)
+            self._fail(error)
             return
         with self._lock:
-            ended = self._ended
-            if not ended:
+            over = self._over
+            if not over:
                 self._remove = remove
-        if ended:  # meanwhile, by who couldn't wait
+        if over:  # meanwhile
             remove()
         self.ready.set_result(None)
 
     def refuse(self) -> None:
         """The worker was stopped."""
-        _cant_begin(self._sink, self.ready, stopped())
+        self.ready.set_exception(stopped())
+        self._fail(stopped())
+
+    def leave(self) -> None:
+        """The sink wants no more. Quick."""
+        with self._lock:
+            self._over = True
 
     def end(self) -> None:
         with self._lock:
-            self._ended = True
+            self._over = True
             remove, self._remove = self._remove, None
         if remove is not None:
             remove()
 
     def _tell(self, event: dict[str, Any]) -> None:
-        self._sink.put(event)
+        if isinstance(event, Ended):
+            self._fail(event.error)
+        elif not self._over:
+            self._sink.put(event)
+
+    def _fail(self, error: Exception) -> None:
+        with self._lock:
+            over, self._over = self._over, True
+        if not over:
+            self._sink.failed(_as_ours(error))
 
 
 class ListenKeys(Protocol):
@@ -258,10 +278,15 @@ def _do(worker: Worker, job: Callable[[], object], *, abandoned: Callable[[], ob
 def _cant_begin(sink: Sink, ready: "Future[None]", error: Exception) -> None:
     """Tells who waits why nothing has begun, and who receives."""
     ready.set_exception(error)
-    if not isinstance(error, WSClientError):
-        cause, error = error, TransportError(f"the account's events can't be had: {error or type(error).__name__}")
-        error.__cause__ = cause
-    sink.failed(error)
+    sink.failed(_as_ours(error))
+
+
+def _as_ours(error: Exception) -> WSClientError:
+    if isinstance(error, WSClientError):
+        return error
+    ours = TransportError(f"the account's events can't be had: {error or type(error).__name__}")
+    ours.__cause__ = error
+    return ours
 
 
 def _said(error: Exception, key: str | None) -> str:

@@ -19,6 +19,14 @@ Event = dict[str, Any]
 _OPEN: Final = frozenset(("NEW", "PARTIALLY_FILLED", "PENDING_NEW", "PENDING_CANCEL"))
 
 
+class Ended(Event):
+    """The event that says why no more come, until they are asked for again or a connection is back."""
+
+    def __init__(self, error: WSClientError) -> None:
+        super().__init__(e="error", m=str(error))
+        self.error = error
+
+
 class UserData:
     """Follows the watch of the account's events, for any number of listeners.
 
@@ -118,9 +126,11 @@ class UserData:
 
     def given_up(self, error: WSClientError) -> None:
         """No connection can be had for now."""
-        self._failed(error, MAX_RETRIES)
+        gave_up = TransportError(MAX_RETRIES)
+        gave_up.__cause__ = error
+        self._failed(error, gave_up)
 
-    def _failed(self, error: WSClientError, message: str | None = None) -> None:
+    def _failed(self, error: WSClientError, told_as: WSClientError | None = None) -> None:
         self._id = None
         with self._changed:
             told = self._failure is None
@@ -128,7 +138,7 @@ class UserData:
             self._failure = error
             self._changed.notify_all()
         if told:
-            self._tell({"e": "error", "m": str(error) if message is None else message})
+            self._tell(Ended(error if told_as is None else told_as))
 
     # -- the orders that are open, and those of which the end was missed
 
