@@ -5,6 +5,8 @@ Without a url it starts a sandbox exchange of its own. Exit status: 0 done, 1 th
 2 wrong usage, 3 no connection, 4 authentication failed, 5 unknown method, 6 bad value, 7 outcome unknown.
 """
 
+from __future__ import annotations  # so that Ctrl-C ends it cleanly while the client is loaded, too
+
 import argparse
 import contextlib
 import getpass
@@ -15,11 +17,10 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import wsclient
-from wsclient import to_wire
-from wsclient.coinflex.commands import METHODS
 
 REFUSED, USAGE, NO_CONNECTION, NO_LOGIN, NO_METHOD, BAD_VALUE, UNKNOWN = range(1, 8)
 
@@ -37,6 +38,13 @@ Exit status: 0 done, 1 the exchange refused the command, 2 wrong usage, 3 no con
 """
 
 
+def methods() -> Sequence[str]:
+    """The names of all commands. Loaded here, where Ctrl-C is met already: the client takes its time."""
+    from wsclient.coinflex.commands import METHODS
+
+    return METHODS
+
+
 def seconds(text: str) -> float:
     """A length of time from the command line."""
     value = float(text)
@@ -49,7 +57,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         usage="%(prog)s [-h] [-k] [-i ID] [-c COOKIE] [-p PASSPHRASE] [options] [url] [METHOD [name=value ...]]",
         description="Calls a CoinFLEX-style exchange: one METHOD, or else a market watched live.",
-        epilog=f"methods: {', '.join(METHODS)}\n\n{EXAMPLES}",
+        epilog=f"methods: {', '.join(methods())}\n\n{EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -86,7 +94,7 @@ def end(status: int, sentence: object) -> NoReturn:
 def convert(name: str, text: str) -> Any:
     """A field's value, from how people write it to how the wire has it."""
     if name in ("quantity", "quantity_delta", "price", "total"):
-        return to_wire(text)
+        return wsclient.to_wire(text)
     if name in ("base", "counter", "asset"):
         return int(text) if text.isdecimal() else text
     if name in ("watch", "post_only", "persist") and text.lower() in ("true", "false"):
@@ -97,8 +105,8 @@ def convert(name: str, text: str) -> Any:
 
 
 def parse_fields(method: str, words: list[str]) -> dict[str, Any]:
-    if method not in METHODS:
-        end(NO_METHOD, f"unknown method {method!r}; there are {', '.join(METHODS)}")
+    if method not in methods():
+        end(NO_METHOD, f"unknown method {method!r}; there are {', '.join(methods())}")
     known = dict(list(inspect.signature(getattr(wsclient.WSClient, method)).parameters.items())[1:])
     fields: dict[str, Any] = {}
     for word in words:
@@ -196,7 +204,10 @@ def run(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> None:
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    try:
+        arguments = parse_arguments()
+    except KeyboardInterrupt:
+        sys.exit(130)
     try:
         with contextlib.ExitStack() as stack:
             run(arguments, stack)

@@ -3,6 +3,7 @@
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -13,6 +14,8 @@ from tests.campaign.round import Report, play
 
 KILLS_A_ROUND = 250
 MOST_SHOWN = 20
+_NO_CTRL_C = (signal.SIGINT, signal.SIG_IGN)
+"""For a round's process, which is ended by the one that started it."""
 LONGEST = 3000
 """How much (characters) of a violation's description is shown."""
 
@@ -57,9 +60,16 @@ def _reports(seeds: list[str], jobs: int) -> Iterator[Report]:
         yield from (play(seed, KILLS_A_ROUND) for seed in seeds)
         return
     # a process for each round: what one leaves over can't be another's
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
-        for done in as_completed([pool.submit(play, seed, KILLS_A_ROUND) for seed in seeds]):
-            yield done.result()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, spawn, signal.signal, _NO_CTRL_C, max_tasks_per_child=1) as pool:
+        try:
+            for done in as_completed([pool.submit(play, seed, KILLS_A_ROUND) for seed in seeds]):
+                yield done.result()
+        except KeyboardInterrupt:
+            signal.signal(*_NO_CTRL_C)
+            for child in multiprocessing.active_children():
+                child.kill()  # nobody wants its round any more
+            raise
 
 
 def _show_violations(report: Report) -> None:
@@ -89,4 +99,8 @@ def _show_figures(total: Report, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -359,3 +359,18 @@ def test_no_secret_is_shown(shared: Sandbox) -> None:
     for secret in (user.cookie, user.passphrase):
         assert secret not in done.stdout
         assert secret not in done.stderr
+
+
+def test_ctrl_c_while_it_loads_ends_it_without_a_traceback() -> None:
+    code = (
+        "import runpy, signal, sys; sys.argv = ['clientExample.py', 'GetBalances']\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'wsclient.core.connection': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        f"runpy.run_path({str(ROOT / 'clientExample.py')!r}, run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False, env=environment()
+    )
+    assert (done.returncode, done.stderr) == (130, "")

@@ -67,12 +67,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to end; the exit status."""
-    options = parser().parse_args(arguments)
     # a queue that may be filled in the middle of being waited for, as signal handlers must
     ended: queue.SimpleQueue[None] = queue.SimpleQueue()
     # set before anything starts, so that a signal at any moment ends it cleanly
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.put(None))
+    options = parser().parse_args(arguments)
     try:
         from wsclient.sandbox import Sandbox  # takes its time, and may be missing something
 
