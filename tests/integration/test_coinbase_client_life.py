@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import event_threads
 from tests.integration.coinbase_market import Heard
-from tests.peers import PATIENCE
+from tests.peers import PATIENCE, Peer, PeerServer
 from wsclient import CommandError, InvalidRequest, NotAuthorized, NotSent, Reconnect, TransportError
 from wsclient.coinbase import WebsocketClient
 from wsclient.sandbox import Sandbox
@@ -106,6 +106,43 @@ def test_a_refused_subscription_is_an_error(exchange: Sandbox) -> None:
     other.heard.until(lambda: other.heard.errors)
     assert isinstance(other.error, NotAuthorized)
     other.close()
+
+
+@pytest.mark.parametrize("delisted", [{"BTC-USD"}, {"BTC-USD", "ETH-USD"}])
+def test_what_is_refused_when_it_is_restored_is_an_error_once_nothing_is_left(
+    no_socket_left: None, delisted: set[str]
+) -> None:
+    def shown(products: list[str]) -> dict[str, Any]:
+        return {"type": "subscriptions", "channels": [{"name": "ticker", "product_ids": products}]}
+
+    def first(peer: Peer) -> None:
+        peer.send_text(shown(peer.receive()["product_ids"]))
+        peer.close()
+
+    def second(peer: Peer) -> None:
+        while True:
+            asked = peer.receive()["channels"][0]["product_ids"]
+            if delisted.isdisjoint(asked):
+                peer.send_text(shown(asked))
+                peer.send_text({"type": "ticker", "product_id": asked[0]})
+            else:
+                peer.send_text(
+                    {"type": "error", "message": "Failed to subscribe", "reason": f"{asked[0]} is delisted"}
+                )
+
+    products = ["BTC-USD", "ETH-USD"]
+    with PeerServer([first, second]) as server:
+        client = Noted(f"ws://127.0.0.1:{server.port}", channels=["ticker"], products=products)
+        client.start()
+        if delisted == set(products):
+            client.heard.until(lambda: client.error is not None)
+            assert "ETH-USD is delisted" in str(client.error)
+        else:
+            client.heard.next("ticker")
+            assert client.error is None
+        client.close()
+    refusals = [error for error in client.heard.errors if isinstance(error, CommandError)]
+    assert len(refusals) == len(delisted)
 
 
 def test_it_can_be_closed_before_it_starts_and_started_after_it_was_closed(exchange: Sandbox) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.connection import State
 from ..core.reconnect import Reconnect
 from ..errors import ClientClosed, CommandError, TransportError, WSClientError
-from .channels import Channel
+from .channels import Channel, Key, keys, wishes
 from .feed import MARKET_DATA, Feed
 from .signing import Token
 
@@ -88,6 +88,7 @@ class WebsocketClient:
         self._feed: Feed | None = None
         self._recording: Recording | None = None
         self._open = False  # `on_close` is still to be called
+        self._keys: list[Key] = []  # what was asked for
 
     # -- to be overridden
 
@@ -129,12 +130,13 @@ class WebsocketClient:
         try:
             self.on_open()
             message = self._message()
+            asked = keys(wishes(message))
             feed = self._new_feed()
             recording = self._keep(feed)
             with self._lock:
                 ours = self._run is run
                 if ours:
-                    self._feed, self._recording, self._open = feed, recording, True
+                    self._feed, self._recording, self._open, self._keys = feed, recording, True, asked
             if ours:
                 feed.send(message).add_done_callback(lambda reply: self._answered(feed, reply))
             else:  # it was closed meanwhile
@@ -234,8 +236,16 @@ class WebsocketClient:
         if feed.state is State.IDLE:
             self._failed(feed, error)
             self._closed(feed)
+        elif isinstance(error, CommandError) and error.request.get("type") == "subscribe" and not self._kept(feed):
+            self._failed(
+                feed, error
+            )  # the last of it, on a new connection: what the first refuses the Reply tells
         else:
             self._call(self.on_error, error)
+
+    def _kept(self, feed: Feed) -> bool:
+        """Whether anything is still subscribed to, or is going to be on a new connection."""
+        return any(feed._connection.keeps(key) for key in self._keys)
 
     def _on_close(self, feed: Feed, code: int | None, reason: str | None) -> None:
         if feed.state is State.IDLE:
