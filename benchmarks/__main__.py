@@ -42,6 +42,8 @@ def _run(chosen: list[Row], rounds: int, quick: bool, file: str | None, markdown
     absent = report.missing()
     for client, packages in absent.items():
         print(f"{client} is left out: not installed: {packages}", file=told)
+    if quick:
+        print("--quick: the targets are for full runs on a quiet machine", file=told)
     print(file=told)
     outcomes = []
     status = 0

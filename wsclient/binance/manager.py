@@ -134,7 +134,7 @@ class BinanceSocketManager(MarketSockets):
         return self._socket("user", ("user",), False, callback, lambda: SpotFeed(client, self._worker))
 
     def margin_socket(self, callback: Callback | None = None) -> Socket:
-        """The events of the account for cross margin."""
+        """The events of the account for cross margin. (A sandbox has none, and tells of the spot account.)"""
         return self._margin("margin", callback, margin="CROSS")
 
     def isolated_margin_socket(self, symbol: str, callback: Callback | None = None) -> Socket:
