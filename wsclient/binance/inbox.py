@@ -5,6 +5,7 @@ Decoding is left to whoever takes a message out: what is dropped isn't decoded.
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -27,7 +28,14 @@ class Inbox:
     loads: decodes a text
     """
 
-    def __init__(self, size: int, overflow: Overflow, wrapped: bool, loads: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        size: int,
+        overflow: Overflow,
+        wrapped: bool,
+        loads: Callable[[str], Any],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise InvalidRequest(f"max_queue_size is a positive number of messages, not {size!r}")
         if overflow not in OVERFLOWS:
@@ -36,6 +44,7 @@ class Inbox:
         self._overflow = overflow
         self._wrapped = wrapped
         self._loads = loads
+        self._clock = clock
         self.dropped = 0
         self._items: deque[Item] = deque()  # its own operations need no lock
         self._parts: deque[dict[str, Any]] = deque()  # of a message that has several
@@ -86,21 +95,22 @@ class Inbox:
                 self._blocked -= 1
             return self._open
 
-    def _wake(self) -> None:
+    def _wake(self, count: int = 1) -> None:
+        """Lets those look who wait: so many threads, and every coroutine, since its loop may not run any more."""
         with self._lock:
-            self._wake_one()
+            if self._sleeping:
+                self._arrived.notify(count)
+            self._wake_coroutines()
+            self._awaited = bool(self._sleeping)
 
-    def _wake_one(self) -> None:
-        if self._sleeping:
-            self._arrived.notify()
-        while self._waiters:
-            loop, waiter = self._waiters.popleft()
+    def _wake_coroutines(self) -> None:
+        waiters = list(self._waiters)
+        self._waiters.clear()
+        for loop, waiter in waiters:
             try:
                 loop.call_soon_threadsafe(_wake_coroutine, waiter)
             except RuntimeError:
-                continue  # its loop was closed meanwhile
-            break
-        self._awaited = bool(self._sleeping or self._waiters)
+                pass  # its loop was closed meanwhile
 
     # -- its beginning and its end
 
@@ -132,32 +142,33 @@ class Inbox:
     def _end(self) -> None:
         self._arrived.notify_all()
         self._room.notify_all()
-        while self._waiters:
-            self._wake_one()
+        self._wake_coroutines()
 
     # -- whoever receives
 
     def take(self) -> dict[str, Any]:
-        """The next message. Raises `IndexError` where there is none."""
-        if self._parts:
-            return self._parts.popleft()
-        item = self._items.popleft()
-        if self._blocked and len(self._items) <= self._size // 2:
-            with self._lock:
-                self._room.notify_all()
-        if item.__class__ is not str:
-            return item  # type: ignore[return-value]
-        try:
-            message = self._loads(item)
-            if self._wrapped:
-                return message  # type: ignore[no-any-return]
-            data = message["data"]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ProtocolError(f"what came on a stream can't be read: {error}") from error
-        if data.__class__ is not list:
-            return data  # type: ignore[no-any-return]
-        self._parts.extend(data)
-        return self.take()
+        """The next message. Raises `IndexError` where there is none, `ProtocolError` for what can't be read."""
+        while True:
+            if self._parts:
+                return self._parts.popleft()
+            item = self._items.popleft()
+            if self._blocked and len(self._items) <= self._size // 2:
+                with self._lock:
+                    self._room.notify_all()
+            if item.__class__ is not str:
+                return item  # type: ignore[return-value]
+            try:
+                message = self._loads(item)
+                if self._wrapped:
+                    return message  # type: ignore[no-any-return]
+                data = message["data"]
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                raise ProtocolError(f"what came on a stream can't be read: {error}") from error
+            if data.__class__ is not list:
+                return data  # type: ignore[no-any-return]
+            self._parts.extend(data)
+            if self._awaited and len(data) > 1:
+                self._wake(len(data) - 1)
 
     def decoded(self, item: Item) -> list[dict[str, Any]]:
         """The messages that an item is. Raises `ValueError`, `TypeError`, `KeyError` for what can't be read."""
@@ -168,30 +179,34 @@ class Inbox:
         return [message] if self._wrapped else data if isinstance(data, list) else [data]
 
     def _check(self) -> None:
-        if self._failure is not None and not self._items:
+        if self._failure is not None and not len(self):
             raise same_again(self._failure) from self._failure
         if not self._open:
             raise ClientClosed("this socket isn't open: enter it first")
 
     def receive(self, timeout: float | None) -> dict[str, Any]:
         """The next message; waits for it. Raises `TimeoutError`, `ClientClosed`, and what this has failed of."""
+        until = None if timeout is None else self._clock() + timeout
         while True:
             try:
                 return self.take()
             except IndexError:
                 pass
+            left = None if until is None else until - self._clock()
             with self._arrived:
                 self._sleeping += 1
                 self._awaited = True
                 try:
-                    if not self._arrived.wait_for(
-                        lambda: self._items or not self._open or self._failure is not None, timeout
-                    ):
-                        raise TimeoutError(f"no message within {timeout:g} s")
+                    # where no time is left, another one was quicker each time
+                    came = (left is None or left > 0) and self._arrived.wait_for(
+                        lambda: len(self) or not self._open or self._failure is not None, left
+                    )
                 finally:
                     self._sleeping -= 1
                     self._awaited = bool(self._sleeping or self._waiters)
                 self._check()
+            if not came:
+                raise TimeoutError(f"no message within {timeout:g} s")
 
     async def arrival(self) -> None:
         """Waits until there may be a message. Raises like `receive`."""
@@ -201,16 +216,14 @@ class Inbox:
             self._check()
             self._waiters.append((loop, waiter))
             self._awaited = True
-            if self._items:  # it came just before somebody could have been told that we wait
-                self._wake_one()
+            if len(self):  # it came just before somebody could have been told that we wait
+                self._wake_coroutines()
         try:
             await waiter
         except asyncio.CancelledError:
             with self._lock:
                 if (loop, waiter) in self._waiters:
                     self._waiters.remove((loop, waiter))
-                elif self._items:
-                    self._wake_one()  # another one may take what was meant for this one
             raise
 
 

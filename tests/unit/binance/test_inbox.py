@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import queue
 import threading
 from typing import Any
 
@@ -119,6 +120,88 @@ def test_an_empty_array_is_no_message() -> None:
     made.put(json.dumps({"stream": "!ticker@arr", "data": []}))
     made.put(text(1))
     assert made.receive(0) == {"t": 1}
+
+
+def test_any_number_of_empty_arrays_is_no_message() -> None:
+    made = inbox(size=5000)
+    for _ in range(3000):
+        made.put(json.dumps({"stream": "!ticker@arr", "data": []}))
+    made.put(text(1))
+    assert made.receive(0) == {"t": 1}
+
+
+def test_each_part_of_an_array_wakes_one_who_waits() -> None:
+    made = inbox()
+    seen: queue.Queue[Any] = queue.Queue()
+
+    receivers = [lambda: seen.put(made.receive(PATIENCE))] * 3 + [lambda: seen.put(asyncio.run(taken(made)))]
+    threads = [threading.Thread(target=receive) for receive in receivers]
+    for thread in threads:
+        thread.start()
+    wait_for_receivers(made, 4)
+    made.put(json.dumps({"stream": "!ticker@arr", "data": [{"n": 0}, {"n": 1}]}))
+    assert sorted(seen.get(timeout=PATIENCE / 2)["n"] for _ in range(2)) == [0, 1]
+    made.put(json.dumps({"stream": "!ticker@arr", "data": [{"n": 2}, {"n": 3}]}))
+    assert sorted(seen.get(timeout=PATIENCE / 2)["n"] for _ in range(2)) == [2, 3]
+    for thread in threads:
+        thread.join()
+
+
+async def taken(inbox: Inbox) -> dict[str, Any]:
+    """The next message, for a coroutine."""
+    while True:
+        try:
+            return inbox.take()
+        except IndexError:
+            await inbox.arrival()
+
+
+def wait_for_receivers(inbox: Inbox, count: int) -> None:
+    """Until so many wait for a message."""
+    looking = threading.Event()
+    while inbox._sleeping + len(inbox._waiters) < count:
+        looking.wait(0.001)
+
+
+def test_a_coroutine_whose_loop_doesnt_run_keeps_no_message_from_the_others() -> None:
+    made = inbox()
+    idle = asyncio.new_event_loop()
+    asleep = idle.create_task(taken(made))
+    idle.run_until_complete(asyncio.sleep(0))  # it waits, and then its loop runs no more
+    seen: queue.Queue[Any] = queue.Queue()
+    thread = threading.Thread(target=lambda: seen.put(asyncio.run(taken(made))))
+    thread.start()
+    wait_for_receivers(made, 2)
+    made.put(text(1))
+    try:
+        assert seen.get(timeout=PATIENCE / 2) == {"t": 1}
+    finally:
+        made.close()
+        thread.join()
+        with pytest.raises(ClientClosed):
+            idle.run_until_complete(asleep)
+        idle.close()
+
+
+def test_a_timeout_counts_from_the_beginning_though_another_receiver_was_quicker() -> None:
+    now = 0.0
+
+    class Quicker(Inbox):
+        """Whatever comes is taken before this receiver looks; each time a second has passed."""
+
+        def take(self) -> Any:
+            nonlocal now
+            now += 1
+            self._items.clear()
+            if now < 20:
+                self.put({"n": now})
+            raise IndexError
+
+    made = Quicker(3, "drop_oldest", False, json.loads, clock=lambda: now)
+    made.open()
+    with pytest.raises(TimeoutError, match="within 5 s"):
+        made.receive(5)
+    assert now <= 7
 
 
 @pytest.mark.parametrize("wrong", ["{", "[]", "{}"])
