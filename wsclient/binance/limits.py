@@ -35,6 +35,8 @@ _WEIGHTS: Final[Mapping[str, int | Callable[[Params], int]]] = {
     "session.status": 2,
     "ticker.book": lambda params: 2 if "symbol" in params else 4,
     "ticker.price": lambda params: 2 if "symbol" in params else 4,
+    "trades.aggregate": 4,
+    "trades.historical": 25,
     "trades.recent": 25,
     "userDataStream.ping": 2,
     "userDataStream.start": 2,

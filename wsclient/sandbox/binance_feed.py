@@ -9,7 +9,7 @@ Source: protocol page, section "Market streams".
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from wsclient.sandbox.binance_producers import Aggregate, Market, Producer, Producers
+from wsclient.sandbox.binance_producers import Aggregate, Market, Producer, Producers, aggregate_row
 from wsclient.sandbox.binance_statistics import Levels
 from wsclient.sandbox.binance_streams import Hub, parse_stream
 from wsclient.sandbox.binance_symbols import ZERO, Symbols
@@ -161,25 +161,12 @@ class Feed:
         if aggregate is None:
             return
         market.aggregates += 1
-        symbol, first = market.symbol, aggregate.first
+        market.aggregated.append((market.aggregates, aggregate))
+        symbol = market.symbol
         name = f"{symbol.name.lower()}@aggTrade"
         if self._hub.hears(name):
-            yield from self._hub.tell(
-                name,
-                {
-                    "e": "aggTrade",
-                    "E": self._clock() // 1000,
-                    "s": symbol.name,
-                    "a": market.aggregates,
-                    "p": symbol.price(first.price),
-                    "q": symbol.quantity(aggregate.quantity),
-                    "f": first.id,
-                    "l": aggregate.last,
-                    "T": first.time // 1000,
-                    "m": first.buyer_is_maker,
-                    "M": True,
-                },
-            )
+            head = {"e": "aggTrade", "E": self._clock() // 1000, "s": symbol.name}
+            yield from self._hub.tell(name, head | aggregate_row(symbol, market.aggregates, aggregate))
 
     def _best(self, market: Market, levels: Levels) -> dict[str, Any]:
         symbol, (bids, asks) = market.symbol, levels

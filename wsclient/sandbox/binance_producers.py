@@ -5,6 +5,7 @@ A producer is asked when its stream's period is over, and gives the messages tha
 Source: protocol page, section "Market streams".
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,7 +13,7 @@ from typing import Any, Final
 from wsclient.sandbox.binance_statistics import average_price, kline, mini_ticker, ticker, window_ticker
 from wsclient.sandbox.binance_streams import WINDOWS, Stream
 from wsclient.sandbox.binance_symbols import Symbol
-from wsclient.sandbox.binance_tape import Candle, Tape, Trade, interval_start
+from wsclient.sandbox.binance_tape import HISTORY_KEPT, Candle, Tape, Trade, interval_start
 from wsclient.sandbox.engine import Engine
 
 Level = tuple[bool, int]
@@ -41,11 +42,29 @@ class Market:
     update_id: int = FIRST_UPDATE
     aggregates: int = 0
     aggregate: Aggregate | None = None
+    """What is being added up."""
+    aggregated: deque[tuple[int, Aggregate]] = field(default_factory=lambda: deque(maxlen=HISTORY_KEPT))
+    """What was, each with its number."""
     best: Any = None
     """The best prices that were told last."""
     depths: dict[str, "Differences"] = field(default_factory=dict)
     places: dict[int, Level] = field(default_factory=dict)
     """While somebody listens to changes of the book: where each open order stands."""
+
+
+def aggregate_row(symbol: Symbol, number: int, aggregate: Aggregate) -> dict[str, Any]:
+    """An aggregate as it is told, on its stream or to who asks."""
+    first = aggregate.first
+    return {
+        "a": number,
+        "p": symbol.price(first.price),
+        "q": symbol.quantity(aggregate.quantity),
+        "f": first.id,
+        "l": aggregate.last,
+        "T": first.time // 1000,
+        "m": first.buyer_is_maker,
+        "M": True,
+    }
 
 
 class Producers:

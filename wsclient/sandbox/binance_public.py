@@ -4,15 +4,17 @@ Source: protocol page, section "WebSocket API (request and reply)".
 """
 
 import re
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from wsclient.sandbox.binance_api import Call, Method, Params, integer
 from wsclient.sandbox.binance_errors import BAD_COMBINATION, BAD_INTERVAL, BinanceError, invalid, missing
-from wsclient.sandbox.binance_producers import Market
+from wsclient.sandbox.binance_producers import Market, aggregate_row
 from wsclient.sandbox.binance_state import BinanceState
 from wsclient.sandbox.binance_statistics import kline_row
 from wsclient.sandbox.binance_symbols import ZERO, Symbol
 from wsclient.sandbox.binance_tape import INTERVALS, Trade
+
+T = TypeVar("T")
 
 DEEPEST: Final = 5000
 MOST_ROWS: Final = 1000
@@ -35,6 +37,10 @@ class PublicMethods:
             "exchangeInfo": Method(self._exchange_info, which, 20),
             "depth": Method(self._depth, frozenset({"symbol", "limit"}), _depth_weight),
             "trades.recent": Method(self._trades, frozenset({"symbol", "limit"}), 25),
+            "trades.historical": Method(self._old_trades, frozenset({"symbol", "fromId", "limit"}), 25),
+            "trades.aggregate": Method(
+                self._aggregates, frozenset({"symbol", "fromId", "startTime", "endTime", "limit"}), 4
+            ),
             "klines": Method(
                 self._klines,
                 frozenset({"symbol", "interval", "startTime", "endTime", "timeZone", "limit"}),
@@ -59,9 +65,28 @@ class PublicMethods:
         return self._state.feed.depth(self._market(call.params), min(limit or 100, DEEPEST))
 
     def _trades(self, call: Call) -> list[dict[str, Any]]:
-        market = self._market(call.params)
-        limit = min(integer(call.params, "limit", least=1) or 500, MOST_ROWS)
+        market, limit = self._market(call.params), _rows(call.params)
         return [_trade(market.symbol, trade) for trade in list(market.tape.trades)[-limit:]]
+
+    def _old_trades(self, call: Call) -> list[dict[str, Any]]:
+        market, limit, first = self._market(call.params), _rows(call.params), integer(call.params, "fromId")
+        trades = [trade for trade in market.tape.history if first is None or trade.id >= first]
+        return [_trade(market.symbol, trade) for trade in _some(trades, limit, first)]
+
+    def _aggregates(self, call: Call) -> list[dict[str, Any]]:
+        params, market = call.params, self._market(call.params)
+        first, since, until = (integer(params, name) for name in ("fromId", "startTime", "endTime"))
+        if first is not None and (since is not None or until is not None):
+            raise BinanceError(BAD_COMBINATION, "Combination of optional parameters invalid.")
+        rows = [
+            (number, aggregate)
+            for number, aggregate in market.aggregated
+            if number >= (first or 0)
+            and (since is None or aggregate.first.time // 1000 >= since)
+            and (until is None or aggregate.first.time // 1000 <= until)
+        ]
+        chosen = _some(rows, _rows(params), first if since is None else since)
+        return [aggregate_row(market.symbol, number, aggregate) for number, aggregate in chosen]
 
     def _klines(self, call: Call) -> list[list[Any]]:
         params, market = call.params, self._market(call.params)
@@ -71,7 +96,7 @@ class PublicMethods:
         if not isinstance(interval, str) or interval not in INTERVALS:
             raise BinanceError(BAD_INTERVAL, "Invalid interval.")
         first, last = integer(params, "startTime"), integer(params, "endTime")
-        limit = min(integer(params, "limit", least=1) or 500, MOST_ROWS)
+        limit = _rows(params)
         candles = market.tape.candles(
             interval,
             0 if first is None else first * 1000,
@@ -121,6 +146,16 @@ class PublicMethods:
         if not isinstance(several, list) or not several:
             raise invalid("symbols")
         return [symbols.named(name) for name in several], False
+
+
+def _rows(params: Params) -> int:
+    """How many rows are asked for."""
+    return min(integer(params, "limit", least=1) or 500, MOST_ROWS)
+
+
+def _some(rows: list[T], limit: int, first: int | None) -> list[T]:
+    """So many from where they are asked for; the last ones where that isn't said."""
+    return rows[-limit:] if first is None else rows[:limit]
 
 
 def _depth_weight(params: Params) -> int:

@@ -28,6 +28,8 @@ INTERVALS: Final[dict[str, int]] = {
 
 MINUTES_KEPT: Final = 25 * 60
 TRADES_KEPT: Final = 1000
+HISTORY_KEPT: Final = 10_000
+"""Trades that can be asked for by their number."""
 _FIRST_MONDAY: Final = 4 * DAY
 
 
@@ -111,6 +113,7 @@ class Tape:
 
     def __init__(self) -> None:
         self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
+        self.history: deque[Trade] = deque(maxlen=HISTORY_KEPT)
         self._minutes: deque[Candle] = deque(maxlen=MINUTES_KEPT)
         self.last_id = 0
 
@@ -124,6 +127,7 @@ class Tape:
         self.last_id += 1
         trade = Trade(self.last_id, price, quantity, total, time, buyer_is_maker)
         self.trades.append(trade)
+        self.history.append(trade)
         start = time - time % MINUTE
         if not self._minutes or self._minutes[-1].start < start:
             self._minutes.append(Candle(start, start + MINUTE, price, price, price, price))

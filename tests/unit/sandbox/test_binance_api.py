@@ -314,6 +314,35 @@ def test_the_best_prices_can_be_asked_for(exchange: Exchange, session: int) -> N
     assert exchange.refused(session, "ticker.book", symbol="FOOBAR")[0] == -1121
 
 
+def test_old_trades_and_aggregates_can_be_asked_for_by_number(exchange: Exchange, session: int) -> None:
+    ann, bob, cat = exchange.users
+    market: dict[str, Any] = {"symbol": "BTCUSDT"}
+    stream = exchange.connect("/ws/btcusdt@aggTrade")
+    for _ in range(2):
+        for user in (ann, bob):
+            exchange.coinflex(user, -100, PRICE)
+        exchange.coinflex(cat, 200, PRICE)
+        exchange.clock += SECOND
+
+    def numbers(method: str, **params: Any) -> list[int]:
+        name = "a" if method == "trades.aggregate" else "id"
+        return [row[name] for row in exchange.call(session, method, **market, **params)]
+
+    assert numbers("trades.historical") == [1, 2, 3, 4]
+    assert numbers("trades.historical", limit=2) == [3, 4]
+    assert numbers("trades.historical", fromId=2, limit=2) == [2, 3]
+    assert numbers("trades.historical", fromId=5) == []
+    assert numbers("trades.aggregate") == [1, 2]
+    assert numbers("trades.aggregate", limit=1) == [2]
+    assert numbers("trades.aggregate", fromId=1, limit=1) == [1]
+    told = [{name: message[name] for name in "apqflTmM"} for message in exchange.hears(stream)]
+    assert exchange.call(session, "trades.aggregate", **market) == told
+    assert [(row["f"], row["l"]) for row in told] == [(1, 2), (3, 4)]
+    assert numbers("trades.aggregate", startTime=told[1]["T"]) == [2]
+    assert numbers("trades.aggregate", endTime=told[0]["T"]) == [1]
+    assert exchange.refused(session, "trades.aggregate", **market, fromId=1, startTime=1)[0] == -1128
+
+
 def test_trades_prices_and_candles_can_be_asked_for(exchange: Exchange, session: int) -> None:
     ann, bob, _ = exchange.users
     assert exchange.call(session, "trades.recent", symbol="BTCUSDT") == []
