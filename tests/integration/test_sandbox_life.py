@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect as connect_async
@@ -17,6 +18,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.integration.sandbox_peer import USDT, XBT, Peer, guest, member
+from wsclient.binance import BinanceSocketManager, Client
+from wsclient.coinbase import Feed, Token
 from wsclient.sandbox import Sandbox
 
 
@@ -290,3 +293,29 @@ def test_the_command_line_explains_itself_and_its_failures() -> None:
         assert output == ""
         assert errors.count("\n") == 1
         assert f"cannot listen on 127.0.0.1:{exchange.port}" in errors
+
+
+def test_what_the_command_line_prints_of_other_venues_can_be_used_as_it_is() -> None:
+    with command_line("--port", "0", "--venues") as process:
+        assert process.stdout is not None
+        lines = []
+        while not lines or not lines[-1].startswith("Ctrl-C"):
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.communicate()
+        # each line below a venue's is a keyword and what it is to be given
+        coinbase, binance = (
+            next(number for number, line in enumerate(lines) if line.startswith(name))
+            for name in ("Coinbase's", "Binance's")
+        )
+        told, asked = (
+            dict[str, Any](line.split()[:2] for line in lines[first + 1 : last])
+            for first, last in ((coinbase, binance), (binance, len(lines) - 2))
+        )
+        auth = Token(told.pop("key"), told.pop("secret"), told.pop("passphrase"))
+        with Feed(**told, auth=auth) as feed:
+            assert not feed.order_book("BTC-USDT", level=3).wait(10).stale
+        with Client(**asked) as client, BinanceSocketManager(client) as manager:
+            assert client.call("account.status", timeout=10)["uid"]
+            assert not manager.order_book("BTCUSDT").wait(10).stale
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 0
