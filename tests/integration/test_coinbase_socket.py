@@ -1,11 +1,15 @@
 """Document 000: Token and Stream, against the sandbox."""
 
+import io
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.conftest import event_threads
 from tests.integration.coinbase_market import PRICE, place, trade
 from tests.peers import PATIENCE
+from wsclient import NotSent
 from wsclient.coinbase.socket import Stream, Token, get_default_message, get_message
 from wsclient.sandbox import Sandbox
 
@@ -90,6 +94,59 @@ def test_a_stream_that_cannot_connect_says_so() -> None:
     assert stream.receive() == {}
     assert stream.disconnect() is True
     assert Stream().url == "wss://ws-feed.exchange.coinbase.com"
+
+
+def test_a_message_that_is_sent_as_the_connection_ends_opens_no_other(
+    exchange: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Stream(url=exchange.coinbase_url, trace=True)
+    stream.connect()
+
+    class Cutting(io.StringIO):
+        def write(self, text: str) -> int:
+            if text.startswith("> "):  # it has been seen that there is a connection, and nothing has been sent
+                exchange.cut_all()
+                stream.ping()
+            return len(text)
+
+    monkeypatch.setattr("sys.stderr", Cutting())
+    with pytest.raises(NotSent):
+        stream.send(get_default_message())
+    assert not stream.connected
+    assert stream.receive() == {}
+    stream.disconnect()
+    assert len(exchange.ledger.connections) == 1
+    assert not event_threads()
+
+
+def test_threads_that_connect_at_once_share_one_connection(exchange: Sandbox) -> None:
+    stream = Stream(url=exchange.coinbase_url)
+    barrier = threading.Barrier(4)
+
+    def connect() -> bool:
+        barrier.wait(PATIENCE)
+        return stream.connect()
+
+    for rounds in range(1, 6):
+        with ThreadPoolExecutor(4) as pool:
+            assert all(connected.result(PATIENCE) for connected in [pool.submit(connect) for _ in range(4)])
+        assert len(exchange.ledger.connections) == rounds
+        stream.disconnect()
+        assert not event_threads()
+
+
+def test_a_stream_that_was_lost_connects_anew_and_has_nothing_of_before(exchange: Sandbox) -> None:
+    stream = Stream(url=exchange.coinbase_url)
+    stream.connect()
+    stream.send(get_default_message())
+    assert stream.receive()["type"] == "subscriptions"
+    trade(exchange)
+    exchange.cut_all()
+    stream.ping()
+    assert stream.connect()
+    stream.send({"type": "subscribe", "product_ids": ["BTC-USD"], "channels": ["matches"]})
+    assert stream.receive()["type"] == "subscriptions"
+    stream.disconnect()
 
 
 def test_a_traced_stream_prints_what_it_says_but_no_secret(

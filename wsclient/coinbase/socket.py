@@ -19,7 +19,7 @@ from ..core.codec import codec
 from ..core.connect import Endpoint
 from ..core.connection import Connection, State
 from ..core.handlers import Handlers
-from ..errors import InvalidRequest, NotSent, ProtocolError, WouldDeadlock, WSClientError
+from ..errors import ClientClosed, InvalidRequest, NotSent, ProtocolError, WouldDeadlock, WSClientError
 from .channels import get_default_message, get_message
 from .dialect import Coinbase
 from .feed import MARKET_DATA
@@ -67,28 +67,38 @@ class Stream:
 
         The exchange ends a connection on which nothing is subscribed to within 5 s.
         """
-        if self.connected:
-            return True
-        self.disconnect()
+        with self._changed:
+            connection, last = self._connection, None
+            if connection is None or self._ended:
+                last, connection = connection, self._new_connection()
+                self._messages.clear()
+                self._connection, self._ended = connection, False
+                self._changed.notify_all()
+        if last is not None:
+            last.stop()
+        try:
+            connection.connect()
+        except WSClientError as error:
+            if self._end(connection):
+                connection.report(error)
+            connection.stop()
+        return self.connected
+
+    def _new_connection(self) -> "Connection[Stream]":
         connection: Connection[Stream] = Connection(
             self,
             self._endpoint,
             Coinbase(strict=False),
-            Handlers(message=Stream._on_text, close=Stream._on_close),
+            Handlers(
+                message=lambda stream, text: stream._on_text(connection, text),
+                close=lambda stream, code, reason: stream._on_close(connection),
+            ),
             ping_interval=_PING_INTERVAL,
             max_message_size=16 * 1024 * 1024,
             codec=codec(None, None),
         )
         connection.credentials = self.auth
-        with self._lock:
-            self._messages.clear()
-            self._connection, self._ended = connection, False
-        try:
-            connection.connect()
-        except WSClientError as error:
-            connection.report(error)
-            self._end()
-        return self.connected
+        return connection
 
     def send(self, message: dict[str, Any]) -> None:
         """Sends a message, a subscribe message for instance; what the exchange says to it is to be received.
@@ -101,7 +111,10 @@ class Stream:
         if self.trace:
             shown = {name: value for name, value in message.items() if name not in FIELDS}
             print(f"> {json.dumps(shown)}", file=sys.stderr)
-        connection.submit(message)
+        try:
+            connection.submit(message)
+        except ClientClosed as error:
+            raise NotSent("not sent: the connection has just ended, connect() makes a new one") from error
 
     def receive(self) -> dict[str, Any]:
         """The next message, in the order of the wire; waits for it. Empty once the connection has ended."""
@@ -123,8 +136,9 @@ class Stream:
 
     def disconnect(self) -> bool:
         """Ends the connection, if there is one; whether it is closed. It may be connected again."""
-        connection = self._connection
-        self._end()
+        with self._changed:
+            connection, self._ended = self._connection, True
+            self._changed.notify_all()
         if connection is not None:
             connection.stop()
         return not self.connected
@@ -142,23 +156,31 @@ class Stream:
     def __repr__(self) -> str:
         return f"<Stream {self._endpoint.safe_url} {'open' if self.connected else 'closed'}>"
 
-    def _end(self) -> None:
+    def _end(self, connection: "Connection[Stream]") -> bool:
+        """A connection has ended: whether it is ours still, and nobody has said so before."""
         with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+            news = self._connection is connection and not self._ended
+            if news:
+                self._ended = True
+                self._changed.notify_all()
+        return news
 
     # -- the event thread
 
-    def _on_text(self, text: str) -> None:
+    def _on_text(self, connection: "Connection[Stream]", text: str) -> None:
         if self.trace:
             print(f"< {text}", file=sys.stderr)
         message = json.loads(text)
         if not isinstance(message, dict):
             raise ProtocolError("the feed sent JSON that isn't an object")
         with self._changed:
-            self._changed.wait_for(lambda: len(self._messages) < _WAITING or self._ended)
-            self._messages.append(message)
-            self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: len(self._messages) < _WAITING or self._ended or self._connection is not connection
+            )
+            if self._connection is connection:  # and not a later one
+                self._messages.append(message)
+                self._changed.notify_all()
 
-    def _on_close(self, code: int | None, reason: str | None) -> None:
-        self._end()
+    def _on_close(self, connection: "Connection[Stream]") -> None:
+        self._end(connection)
+        connection.stop()  # or what is sent just now would open another one
