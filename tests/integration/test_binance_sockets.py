@@ -1,6 +1,7 @@
 """What a socket promises: to coroutines, to threads, to callbacks; and what becomes of it when it can't be had."""
 
 import asyncio
+import functools
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -250,6 +251,13 @@ def test_a_socket_has_to_be_entered_and_a_thread_receives_from_what_with_gives(
 
 
 def test_what_cant_be_meant_is_refused(make: Make) -> None:
+    async def awaited(message: Any) -> None:
+        """Nobody would await it."""
+
+    class Awaited:
+        async def __call__(self, message: Any) -> None:
+            """Likewise."""
+
     bm = make()
     for wrong in (
         lambda: bm.trade_socket("bnb@trade"),
@@ -259,6 +267,9 @@ def test_what_cant_be_meant_is_refused(make: Make) -> None:
         lambda: bm.multiplex_socket(['a"b']),
         lambda: bm.miniticker_socket(0),
         lambda: bm.ticker_socket("process_message"),  # type: ignore[arg-type]
+        lambda: bm.ticker_socket(callback=awaited),
+        lambda: bm.ticker_socket().add_callback(functools.partial(awaited)),
+        lambda: bm.ticker_socket(callback=Awaited()),
         lambda: BinanceSocketManager(overflow="forget"),  # type: ignore[arg-type]
         lambda: BinanceSocketManager(max_queue_size=0),
         lambda: BinanceSocketManager(user_timeout=-1),

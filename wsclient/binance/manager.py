@@ -23,7 +23,7 @@ from .missed import MissedTrades
 from .multiplexer import Multiplexer
 from .names import lower
 from .quick import quick_codec
-from .socket import Callback, Feed, Socket
+from .socket import Callback, Feed, Socket, check_callback
 from .stream import Sink
 from .urls import STREAM_URL, api_url, streams_base
 
@@ -261,8 +261,8 @@ class BinanceSocketManager(MarketSockets):
         feed: Callable[[], Feed] | None = None,
     ) -> Socket:
         """The one socket of this kind; key: its streams, where it is one of the market's."""
-        if callback is not None and not callable(callback):
-            raise InvalidRequest(f"a callback must be callable, not {callback!r}")
+        if callback is not None:
+            check_callback(callback)
         if (wrapped, key) not in self._sockets:
             source = _Market(self._streams, key) if feed is None else feed()
             on_thread = self._on_streams_thread if feed is None else self._on_thread

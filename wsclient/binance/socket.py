@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, InvalidStateError
+from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
@@ -16,6 +17,16 @@ logger = logging.getLogger("wsclient")
 
 Message = dict[str, Any]
 Callback = Callable[[Message], object]
+
+
+def check_callback(callback: object) -> None:
+    """Raises `InvalidRequest` for what can't be called with messages."""
+    if not callable(callback):
+        raise InvalidRequest(f"a callback must be callable, not {callback!r}")
+    if iscoroutinefunction(callback) or iscoroutinefunction(getattr(callback, "__call__", None)):  # noqa: B004
+        raise InvalidRequest(
+            f"nobody would await the coroutines of {callback!r}: `async with` the socket, and await its `recv()`"
+        )
 
 
 class Feed(Protocol):
@@ -152,8 +163,10 @@ class Socket:
     def add_callback(self, callback: Callback) -> None:
         """Begins the socket, if need be, and calls `callback(message)` for each message, on the thread that reads.
 
-        What it raises is logged, and changes nothing. It ends with `close()`.
+        What it raises is logged, and changes nothing. It ends with `close()`. Raises `InvalidRequest` for what
+        can't be called so, coroutine functions too.
         """
+        check_callback(callback)
         with self._turn:
             if callback not in self._callbacks:
                 self._callbacks = (*self._callbacks, callback)
