@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -175,3 +175,58 @@ def test_pauses_between_replacements_that_cant_be_had_are_drawn_as_those_of_reco
         for _ in range(5):
             drawn.get(timeout=PATIENCE)
         assert server.connections >= 5
+
+
+class Gap:
+    """An exchange whose first connection ends after trade 3, and whose second one goes on with 8.
+
+    recent: the answers to trades.recent, one after the other, of which the last stays
+    """
+
+    def __init__(self, *recent: Any, following: Sequence[int] = (8, 9)) -> None:
+        self.recent = list(recent)
+        self.following = following
+        self.subscribed = 0
+
+    def __call__(self, peer: Peer) -> None:
+        while True:
+            message = peer.receive()
+            if message["method"] != "SUBSCRIBE":
+                result = self.recent.pop(0) if len(self.recent) > 1 else self.recent[0]
+                peer.send_text({"id": message["id"], "status": 200, "result": result})
+                continue
+            peer.send_text({"result": None, "id": message["id"]})
+            self.subscribed += 1
+            if self.subscribed > 1:
+                tell(peer, *self.following)
+                continue
+            tell(peer, 1, 2, 3)
+            peer.close(1001)
+            return
+
+
+def rows(first: int, last: int, time: int | None = None) -> list[dict[str, Any]]:
+    """Trades as they are told to who asks."""
+    return [
+        {"id": number, "price": "1", "qty": "1", "time": number if time is None else time}
+        for number in range(first, last + 1)
+    ]
+
+
+def ids(gap: Gap, count: int) -> tuple[list[int], int]:
+    """Those of the trades that are told, and how many were missed."""
+    with PeerServer(gap) as server, manager(server) as bm, bm.trade_socket("AAA") as socket:
+        return [socket.recv(PATIENCE)["t"] for _ in range(count)], bm.missed
+
+
+def test_an_answer_that_is_behind_the_stream_is_asked_for_again() -> None:
+    assert ids(Gap(rows(1, 6), rows(1, 6), rows(1, 9)), 9) == ([1, 2, 3, 4, 5, 6, 7, 8, 9], 0)
+
+
+@pytest.mark.parametrize("answer", [None, {"id": 4}, [None, {"id": "4"}]])
+def test_trades_that_an_answer_doesnt_have_are_counted_as_missed(answer: Any) -> None:
+    assert ids(Gap(answer), 5) == ([1, 2, 3, 8, 9], 4)
+
+
+def test_in_a_quiet_market_the_trades_of_an_exchange_that_was_reset_are_fetched() -> None:
+    assert ids(Gap(rows(1, 2, time=50), following=()), 5) == ([1, 2, 3, 1, 2], 0)

@@ -164,6 +164,34 @@ def test_trades_missed_without_warning_are_fetched(exchange: Sandbox, make: Make
     assert bm.missed == 0
 
 
+@pytest.mark.parametrize(("kind", "count"), [("trade", 20), ("trade", 2500), ("aggTrade", 20), ("aggTrade", 2500)])
+def test_however_many_trades_were_missed_they_are_fetched(
+    exchange: Sandbox, make: Make, kind: str, count: int
+) -> None:
+    traded = threading.Event()
+
+    def chance() -> float:
+        assert traded.wait(60)  # before it connects again
+        return 0.0
+
+    bm = make(reconnect=Reconnect(random=chance), max_queue_size=10_000)
+    socket = bm.trade_socket("BNBBTC") if kind == "trade" else bm.aggtrade_socket("BNBBTC")
+    with socket as plain:
+        trade(exchange, count=3)
+        number = "t" if kind == "trade" else "a"
+        assert [plain.recv(PATIENCE)[number] for _ in range(3)] == [1, 2, 3]
+        exchange.cut_all()
+        trade(exchange, count=count)
+        traded.set()
+        exchange.ledger.wait_for(lambda ledger: len(ledger.executed("SUBSCRIBE")) == 2)
+        trade(exchange)
+        messages = [plain.recv(PATIENCE) for _ in range(count + 1)]
+        assert [message[number] for message in messages] == list(range(4, count + 5))
+        fields = {frozenset(message) for message in messages}
+        assert len(fields) == 1  # what was fetched is told as what has come
+    assert bm.missed == 0
+
+
 def test_after_an_exchange_was_reset_its_new_numbers_count(no_socket_left: None) -> None:
     with Sandbox(traders=0) as exchange:
         bm = BinanceSocketManager(url=exchange.binance_url, reconnect=Reconnect(tries=1000, base=0.01, cap=0.05))

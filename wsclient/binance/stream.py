@@ -160,6 +160,11 @@ class Stream:
         return None if self._last is None else self._place(self._last)
 
     @property
+    def last_time(self) -> int | None:
+        """When the last trade that was told was made; None for other streams."""
+        return self.time(self._last)
+
+    @property
     def next_held(self) -> Position | None:
         """Where the first one that is held stands."""
         with self._lock:

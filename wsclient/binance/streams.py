@@ -114,7 +114,7 @@ def time_of(name: str) -> Callable[[Data], int | None] | None:
 
     The later one of two trades has the higher number; if it has not, the numbers have begun again.
     """
-    if name.partition("@")[2] not in ("trade", "aggTrade"):
+    if not is_trades(name):
         return None
     return lambda data: (_integers(data, "T") or (None,))[0]
 
@@ -126,8 +126,8 @@ def begins_again(name: str) -> bool:
 
 
 def is_trades(name: str) -> bool:
-    """Whether this is a stream of single trades, whose ids leave nothing out."""
-    return name.endswith("@trade")
+    """Whether this is a stream of trades, single or aggregated, whose ids leave nothing out."""
+    return name.partition("@")[2] in ("trade", "aggTrade")
 
 
 def _integers(data: Data, field: str, more: Position | None = ()) -> Position | None:
