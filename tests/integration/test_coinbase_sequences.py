@@ -84,6 +84,39 @@ def test_what_a_lost_connection_has_missed_is_a_gap(exchange: Sandbox) -> None:
     assert gaps == [Gap(PRODUCT, "gap", last + 1, last + 2)]
 
 
+def test_after_the_exchange_began_to_count_again_a_gap_is_told_and_nothing_is_a_repeat(
+    no_socket_left: None,
+) -> None:
+    settings = CoinbaseSettings(heartbeat=0.05)
+    gaps: list[Gap] = []
+    told = threading.Event()
+
+    def on_gap(_: Feed, gap: Gap) -> None:
+        gaps.append(gap)
+        told.set()
+
+    heard = Heard()
+    patient = Reconnect(tries=1000, base=0.01, cap=0.02)
+    with (
+        Sandbox(traders=0, coinbase=settings) as exchange,
+        feed(exchange, heard, on_gap=on_gap, reconnect=patient) as ours,
+    ):
+        ours.subscribe(["full"], [PRODUCT]).result(PATIENCE)
+        for _ in range(20):
+            place(exchange, 10_000)
+        heard.next("open", count=20)
+        exchange.stop()
+        with Sandbox(traders=0, coinbase=settings, port=exchange.port) as anew:
+            heard.until(lambda: len(heard.of("subscriptions")) == 2)
+            place(anew, 10_000)
+            first = heard.next("open", count=21)[20]["sequence"]
+            anew.faults.add(Skip(kind="received", times=1))
+            place(anew, 10_000)
+            assert told.wait(PATIENCE)
+            ours.stop()
+    assert gaps == [Gap(PRODUCT, "gap", first + 1, first + 1)]
+
+
 def test_messages_of_the_user_only_are_not_counted(exchange: Sandbox) -> None:
     gaps: list[Gap] = []
     heard = Heard()

@@ -169,6 +169,7 @@ class LocalState:
         """The connection ended: nothing is due before it is subscribed to again."""
         for product in list(self._products.values()):
             product.counts = False
+            product.sequence.lost()
 
     def _out_of_order(self, product: Product, message: Message, number: int) -> None:
         gap = product.sequence.take(number)

@@ -31,10 +31,13 @@ class Gap:
 class Sequence:
     """Follows the numbers of one product. It begins with the first that comes, or where a heartbeat says it is.
 
+    It begins anew where the first that comes of a new connection is lower: the exchange counts from another place
+    then, and what was missed before can't be known.
+
     next: the number that is due; None before the first
     """
 
-    __slots__ = ("_begun", "_holes", "_owed", "_product", "next")
+    __slots__ = ("_begun", "_holes", "_owed", "_product", "_resumed", "next")
 
     def __init__(self, product: str) -> None:
         self._product = product
@@ -42,6 +45,11 @@ class Sequence:
         self._begun = 0  # the first number
         self._holes: list[tuple[int, int]] = []  # what is missing, in rising order
         self._owed = 0  # the number that the last heartbeat has told
+        self._resumed: int | None = None  # the number that was due when the last connection ended
+
+    def lost(self) -> None:
+        """The connection ended. The next one should go on from here."""
+        self._resumed = self.next
 
     def take(self, number: int) -> Gap | None:
         """A message with this number came. Quick where it is the one that is due: `next` is to be asked first."""
@@ -50,6 +58,9 @@ class Sequence:
             self._begun = number
             self.next = number + 1
             return None
+        if number < due and due == self._resumed:
+            self._begin_anew()
+            return self.take(number)
         if number < due:
             return Gap(self._product, "late" if self._fill(number) else "repeat", number, number)
         self.next = number + 1
@@ -66,10 +77,19 @@ class Sequence:
             if owed:
                 self._begun = self.next = owed + 1
             return None
+        if number < due - 1 and due == self._resumed:
+            self._begin_anew()
+            self._owed = number
+            return None
         if owed < due:
             return None
         self.next = owed + 1
         return self._missing(due, owed)
+
+    def _begin_anew(self) -> None:
+        self.next = self._resumed = None
+        self._owed = self._begun = 0
+        self._holes.clear()
 
     def _missing(self, first: int, last: int) -> Gap:
         self._holes.append((first, last))

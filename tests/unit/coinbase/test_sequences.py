@@ -31,6 +31,44 @@ def test_what_was_missing_comes_late_and_only_once() -> None:
     ]
 
 
+def test_a_new_connection_goes_on_where_the_last_one_ended() -> None:
+    sequence = Sequence("A-B")
+    take(sequence, 7, 8)
+    sequence.lost()
+    assert take(sequence, 11, 8, 9) == [
+        Gap("A-B", "gap", 9, 10),
+        Gap("A-B", "repeat", 8, 8),
+        Gap("A-B", "late", 9, 9),
+    ]
+
+
+def test_numbers_that_begin_again_on_a_new_connection_are_a_new_beginning() -> None:
+    sequence = Sequence("A-B")
+    take(sequence, 7, 9)
+    sequence.lost()
+    assert take(sequence, 3, 4, 7, 4) == [Gap("A-B", "gap", 5, 6), Gap("A-B", "repeat", 4, 4)]
+
+
+def test_a_heartbeat_shows_a_new_beginning_too() -> None:
+    sequence = Sequence("A-B")
+    take(sequence, 7, 8)
+    sequence.told(8)
+    sequence.lost()
+    assert sequence.told(2) is None
+    assert sequence.told(4) is None
+    assert take(sequence, 3) == []
+    assert sequence.told(4) == Gap("A-B", "gap", 4, 4)
+
+
+def test_a_heartbeat_that_tells_no_less_than_before_is_no_new_beginning() -> None:
+    sequence = Sequence("A-B")
+    take(sequence, 7, 8)
+    sequence.lost()
+    assert sequence.told(8) is None
+    assert sequence.told(9) is None
+    assert sequence.told(9) == Gap("A-B", "gap", 9, 9)
+
+
 def test_a_heartbeat_is_believed_at_the_next_one() -> None:
     sequence = Sequence("A-B")
     take(sequence, 7)
