@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import event_threads
 from tests.integration.binance_market import managers, run, trade
 from tests.peers import PATIENCE, Peer, PeerServer
-from wsclient import ClientClosed, Reconnect, TransportError
+from wsclient import ClientClosed, InvalidRequest, Reconnect, TransportError
 from wsclient.binance import BinanceSocketManager, Client
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.binance_limits import BinanceSettings
@@ -227,3 +228,28 @@ def test_a_user_socket_ends_with_its_client(make: Make, client: Client) -> None:
     with make(client).user_socket() as socket:
         client.stop()
         assert [message["e"] for message in socket] == ["error"]
+
+
+def test_a_callback_that_stops_its_manager_isnt_waited_for(
+    exchange: Sandbox, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    bm = make()
+    stopped = threading.Event()
+
+    def process(message: Any) -> None:
+        bm.stop()
+        stopped.set()
+
+    with bm.trade_socket("NEOBTC"):
+        bm.trade_socket("BNBBTC", process)
+        exchange.ledger.wait_for(lambda ledger: len(ledger.executed("SUBSCRIBE")) == 2)
+        trade(exchange)
+        assert stopped.wait(PATIENCE / 2)  # and not as long as the event thread waits for itself
+    assert not caplog.text
+    bm.stop()
+    assert not event_threads()
+
+
+def test_a_user_socket_that_would_stop_its_client_is_refused(make: Make, client: Client) -> None:
+    with pytest.raises(InvalidRequest, match="block"):
+        make(client, overflow="block").user_socket()

@@ -53,7 +53,8 @@ class BinanceSocketManager(MarketSockets):
     max_queue_size: messages of a socket that may wait to be received
     overflow: what happens with more of them: "drop_oldest" or "drop_newest", which `Socket.dropped` counts; or
         "block", which stops reading until there is room, so that nothing is dropped: then all streams of that
-        connection wait, and the exchange ends a connection from which it hears nothing for a minute
+        connection wait, and the exchange ends a connection from which it hears nothing for a minute. With it
+        there is no `user_socket`, whose client would wait, too
     reconnect: how a lost connection is got back; 5 tries in a row unless told otherwise
     renewal: when connections are replaced
     listen_keys: makes what gives the keys of margin accounts, out of "CROSS", or "ISOLATED" and the symbol;
@@ -117,6 +118,7 @@ class BinanceSocketManager(MarketSockets):
             max_queue_size, overflow, wrapped, quick_codec(json_loads).loads
         )
         self._new_inbox(False)  # which says what is wrong
+        self._blocks = overflow == "block"
         self._worker = Worker(f"wsclient binance requests {line.endpoint.safe_url}")
         missed = MissedTrades(self._public, self._worker, socket_timeout)
         self._streams = Multiplexer(line, reconnect, renewal, missed)
@@ -131,6 +133,11 @@ class BinanceSocketManager(MarketSockets):
     def user_socket(self, callback: Callback | None = None) -> Socket:
         """The account's events: balances, orders, trades; see `Client.user_data`."""
         client = self._private()
+        if self._blocks:
+            raise InvalidRequest(
+                'overflow="block" would stop the client, which brings answers, too: make the user socket with '
+                "another manager, without it"
+            )
         return self._socket("user", ("user",), False, callback, lambda: SpotFeed(client, self._worker))
 
     def margin_socket(self, callback: Callback | None = None) -> Socket:
@@ -223,19 +230,25 @@ class BinanceSocketManager(MarketSockets):
         return self._streams.missed
 
     def stop(self) -> None:
-        """Ends all sockets and books, from any thread. The client is left as it is."""
+        """Ends all sockets and books, from any thread. The client is left as it is.
+
+        In a callback this doesn't wait until all has ended.
+        """
         with self._lock:
             self._stopped = True
             made, self._made = self._made, None
             sockets, books = list(self._sockets.values()), list(self._books.values())
+        # in a callback nothing is waited for, since what ends may wait for the callback's own thread
+        timeout = 0.0 if self._on_thread() else self._timeout
         for socket in sockets:
             socket.close()
         self._worker.do(self._worker.stop)  # behind what has to be ended orderly
-        self._streams.stop(self._timeout)
+        self._streams.stop(timeout)
         for book in books:
             book.failed(ClientClosed("the manager was stopped"))
-        self._worker.join(self._timeout)
-        self._worker.stop()
+        self._worker.join(timeout)
+        if timeout:
+            self._worker.stop()
         if made is not None:
             made.stop()
 
