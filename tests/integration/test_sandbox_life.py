@@ -295,6 +295,12 @@ def test_the_command_line_explains_itself_and_its_failures() -> None:
         assert f"cannot listen on 127.0.0.1:{exchange.port}" in errors
 
 
+def keywords(lines: list[str]) -> dict[str, Any]:
+    """What the lines give as keywords."""
+    parts = (line.split() for line in lines)
+    return {part[0]: part[1] for part in parts}
+
+
 def test_what_the_command_line_prints_of_other_venues_can_be_used_as_it_is() -> None:
     with command_line("--port", "0", "--venues") as process:
         assert process.stdout is not None
@@ -307,10 +313,7 @@ def test_what_the_command_line_prints_of_other_venues_can_be_used_as_it_is() -> 
             next(number for number, line in enumerate(lines) if line.startswith(name))
             for name in ("Coinbase's", "Binance's")
         )
-        told, asked = (
-            dict[str, Any](line.split()[:2] for line in lines[first + 1 : last])
-            for first, last in ((coinbase, binance), (binance, len(lines) - 2))
-        )
+        told, asked = keywords(lines[coinbase + 1 : binance]), keywords(lines[binance + 1 : -2])
         auth = Token(told.pop("key"), told.pop("secret"), told.pop("passphrase"))
         with Feed(**told, auth=auth) as feed:
             assert not feed.order_book("BTC-USDT", level=3).wait(10).stale
