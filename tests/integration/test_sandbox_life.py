@@ -304,7 +304,7 @@ def keywords(lines: list[str]) -> dict[str, Any]:
 def test_what_the_command_line_prints_of_other_venues_can_be_used_as_it_is() -> None:
     with command_line("--port", "0", "--venues") as process:
         assert process.stdout is not None
-        lines = []
+        lines: list[str] = []
         while not lines or not lines[-1].startswith("Ctrl-C"):
             lines.append(process.stdout.readline())
             assert lines[-1], process.communicate()
