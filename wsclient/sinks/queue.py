@@ -63,7 +63,9 @@ class SinkQueue:
         random: Callable[[], float] = random.random,
     ) -> None:
         if not (callable(getattr(sink, "write_many", None)) and callable(getattr(sink, "close", None))):
-            raise InvalidRequest(f"a sink has write_many() and close(), see `wsclient.sinks`; {sink!r} has not")
+            raise InvalidRequest(
+                f"a sink has write_many() and close(), see `wsclient.sinks`, not a {type(sink).__name__}"
+            )
         for name, value in (("size", size), ("max_chars", max_chars), ("batch", batch)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InvalidRequest(f"{name} is a positive number, not {value!r}")
