@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.coinbase_market import PRODUCT, Heard, feed, place
-from tests.peers import PATIENCE
+from tests.peers import PATIENCE, Peer, PeerServer
 from wsclient import Reconnect
 from wsclient.coinbase import Feed, Gap
 from wsclient.sandbox import Sandbox
@@ -115,6 +115,32 @@ def test_after_the_exchange_began_to_count_again_a_gap_is_told_and_nothing_is_a_
             assert told.wait(PATIENCE)
             ours.stop()
     assert gaps == [Gap(PRODUCT, "gap", first + 1, first + 1)]
+
+
+def test_products_that_nobody_asked_for_are_not_followed_whatever_is_said_to_be_subscribed_to(
+    no_socket_left: None,
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.receive()
+        products = [PRODUCT, *(f"X-{number}" for number in range(1000))]
+        peer.send_text({"type": "subscriptions", "channels": [{"name": "full", "product_ids": products}]})
+        for product in ("X-1", PRODUCT):
+            for number in (1, 5):
+                peer.send_text({"type": "received", "product_id": product, "sequence": number})
+        peer.wait_for_end()
+
+    gaps: list[Gap] = []
+    told = threading.Event()
+
+    def on_gap(_: Feed, gap: Gap) -> None:
+        gaps.append(gap)
+        told.set()
+
+    with PeerServer(script) as server, Feed(f"ws://127.0.0.1:{server.port}", on_gap=on_gap) as ours:
+        ours.subscribe(["full"], [PRODUCT]).result(PATIENCE)
+        assert told.wait(PATIENCE)
+        assert gaps == [Gap(PRODUCT, "gap", 2, 4)]
+        assert list(ours._local._products) == [PRODUCT]
 
 
 def test_messages_of_the_user_only_are_not_counted(exchange: Sandbox) -> None:

@@ -191,8 +191,9 @@ class LocalState:
                     product.book3.missing(gap.last)
 
     def _shown(self, message: Message) -> None:
-        """All that is subscribed to now. What the user left isn't followed any more."""
-        full = shown(message).get("full", frozenset())
+        """All that is subscribed to now. What the user left, or never asked for, isn't followed."""
+        listed = shown(message).get("full", frozenset())
+        full = {product_id for product_id in listed if self._connection.keeps(Key("full", product_id))}
         with self._lock:
             for product_id in full:
                 self._product(product_id).counts = True
