@@ -21,6 +21,7 @@ RECV_WINDOW: Final = 5000
 """Milliseconds for which the exchange accepts a request that doesn't say for how long."""
 
 MAX_RECV_WINDOW: Final = 60_000
+"""Milliseconds; the exchange refuses more."""
 
 MARGIN: Final = 100
 """Milliseconds that our idea of the exchange's clock may be wrong by, besides the time that an answer takes."""
