@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import event_threads
 from tests.integration.binance_market import managers, run, trade
 from tests.peers import PATIENCE, Peer, PeerServer
-from wsclient import ClientClosed, InvalidRequest, Reconnect, TransportError
+from wsclient import ClientClosed, CommandError, InvalidRequest, Reconnect, TransportError
 from wsclient.binance import BinanceSocketManager, Client
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.binance_limits import BinanceSettings
@@ -253,3 +253,48 @@ def test_a_callback_that_stops_its_manager_isnt_waited_for(
 def test_a_user_socket_that_would_stop_its_client_is_refused(make: Make, client: Client) -> None:
     with pytest.raises(InvalidRequest, match="block"):
         make(client, overflow="block").user_socket()
+
+
+def test_a_stream_that_isnt_given_back_leaves_the_others_of_its_socket_alone(no_socket_left: None) -> None:
+    entered = threading.Event()
+
+    def first(peer: Peer) -> None:
+        peer.send_text({"result": None, "id": peer.receive()["id"]})
+        assert entered.wait(PATIENCE)
+        peer.abort()
+
+    def second(peer: Peer) -> None:
+        while True:
+            asked = peer.receive()
+            names = asked.get("params", [])
+            if asked["method"] == "SUBSCRIBE" and {"aaa@depth", "bbb@depth"} & set(names):
+                peer.send_text({"error": {"code": 2, "msg": "no such stream"}, "id": asked["id"]})
+                continue
+            peer.send_text({"result": None, "id": asked["id"]})
+            for name in names:
+                peer.send_text({"stream": name, "data": {"e": "depthUpdate", "u": 7}})
+
+    names = ["aaa@depth", "bbb@depth", "ccc@depth"]
+    seen: queue.Queue[Any] = queue.Queue()
+    with (
+        PeerServer([first, second]) as server,
+        BinanceSocketManager(url=f"ws://127.0.0.1:{server.port}", reconnect=Reconnect(base=0)) as bm,
+        bm.multiplex_socket(names) as socket,
+        bm.multiplex_socket(names[:2]) as both,
+    ):
+        bm.multiplex_socket(names, seen.put)
+        entered.set()
+        messages = [socket.recv(PATIENCE) for _ in range(3)]
+        called = [seen.get(timeout=PATIENCE) for _ in range(3)]
+        refusals = [both.recv(PATIENCE) for _ in range(2)]
+        with pytest.raises(CommandError, match="no such stream"):
+            both.recv(PATIENCE)  # nothing is left of it
+    for some in (messages, called):
+        assert [message for message in some if "data" in message] == [
+            {"stream": "ccc@depth", "data": {"e": "depthUpdate", "u": 7}}
+        ]
+        errors = [message for message in some if "data" not in message]
+        assert sorted(message["stream"] for message in errors) == names[:2]
+        assert all(message["e"] == "error" and "no such stream" in message["m"] for message in errors)
+    assert [message["e"] for message in refusals] == ["error"] * 2
+    assert "stream" not in refusals[1]

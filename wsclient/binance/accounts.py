@@ -42,6 +42,9 @@ class SpotFeed:
         if self._worker.do(one.end, abandoned=one.end).refused:
             one.end()
 
+    def without(self, error: WSClientError) -> str | None:
+        return None
+
 
 class _Listening:
     """A listener of the account's events, from its beginning to its end."""
@@ -165,6 +168,9 @@ class KeyedFeed:
 
     def end(self, sink: Sink) -> None:
         self._worker.do(self._end)  # once that was stopped, so were the streams
+
+    def without(self, error: WSClientError) -> str | None:
+        return None
 
     def _begin(self, sink: Sink, ready: "Future[None]") -> None:
         self._sink = _Keyed(sink, lambda: self._worker.do(self._renew))

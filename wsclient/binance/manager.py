@@ -25,6 +25,7 @@ from .names import lower
 from .quick import quick_codec
 from .socket import Callback, Feed, Socket, check_callback
 from .stream import Sink
+from .streams import refused_stream
 from .urls import STREAM_URL, api_url, streams_base
 
 _RECONNECT: Final = Reconnect()
@@ -313,9 +314,16 @@ class _Market:
     def __init__(self, streams: Multiplexer, names: Sequence[str]) -> None:
         self._streams = streams
         self._names = names
+        self._left: set[str] = set()  # those that weren't refused; touched by one thread at a time
 
     def begin(self, sink: Sink) -> "Future[None]":
+        self._left = set(self._names)
         return self._streams.begin(sink, self._names)
 
     def end(self, sink: Sink) -> None:
         self._streams.end(sink, self._names)
+
+    def without(self, error: WSClientError) -> str | None:
+        refused = refused_stream(error)
+        self._left.discard(refused or "")
+        return refused if self._left else None

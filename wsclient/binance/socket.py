@@ -38,6 +38,9 @@ class Feed(Protocol):
     def end(self, sink: Sink) -> None:
         """Brings no more."""
 
+    def without(self, error: WSClientError) -> str | None:
+        """The name of what alone an error has ended, where the rest goes on; None where nothing does."""
+
 
 class Socket:
     """One socket of a `BinanceSocketManager`, open from its entering to its leaving.
@@ -55,7 +58,8 @@ class Socket:
     A message is a dict, as the exchange documents the event; where it tells several in one array, each comes by
     itself. A connection that is lost is got back by itself. Where that fails, the last message is
     `{"e": "error", "m": "Max reconnect retries reached"}`, after which `recv` raises; leave the socket and enter
-    it again to try again.
+    it again to try again. Where the exchange gives back all but one of several streams, the message
+    `{"e": "error", "m": …, "stream": name}` says so, and the others go on.
     """
 
     def __init__(
@@ -254,12 +258,17 @@ class Socket:
         """What is lost is got back; nobody is told."""
 
     def failed(self, error: WSClientError) -> None:
-        """Nothing more comes."""
+        """Nothing more comes, or nothing of one of several streams."""
         with self._turn:
-            ready, self._ready = self._ready, None
-            if ready is not None:
+            ready = self._ready
+            brought = ready is not None and ready.done() and ready.exception() is None
+            gone = self._feed.without(error) if brought else None
+            if gone is None and ready is not None:
+                self._ready = None
                 self._feed.end(self)
-        if ready is not None:
+        if gone is not None:
+            self.put({"e": "error", "m": str(error), "stream": gone})
+        elif ready is not None:
             _settle(ready, error)
             told = {"e": "error", "m": str(error)}
             self._inbox.fail(told, error)

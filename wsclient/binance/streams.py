@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..core.dialect import Answer, Dialect, Examined, Message, tag_of
 from ..core.pacing import Limit
-from ..errors import BadRequest, CommandError, RateLimited
+from ..errors import BadRequest, CommandError, RateLimited, WSClientError
 
 MESSAGES: Final = "messages"
 
@@ -61,6 +61,14 @@ class Streams(Dialect):
 def subscribe(names: list[str]) -> Message:
     """The request that begins these streams."""
     return {"method": "SUBSCRIBE", "params": names}
+
+
+def refused_stream(error: WSClientError) -> str | None:
+    """The name of the one stream that the exchange has refused, if that is the error."""
+    if not isinstance(error, CommandError) or not isinstance(error.request, dict):
+        return None
+    names = error.request.get("params")
+    return names[0] if error.request.get("method") == "SUBSCRIBE" and names and len(names) == 1 else None
 
 
 def unsubscribe(names: list[str]) -> Message:
