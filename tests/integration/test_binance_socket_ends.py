@@ -1,8 +1,10 @@
 """How a Binance socket ends: while it is being entered, by its callback, with its manager or its client."""
 
+import gc
 import queue
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -298,3 +300,22 @@ def test_a_stream_that_isnt_given_back_leaves_the_others_of_its_socket_alone(no_
         assert all(message["e"] == "error" and "no such stream" in message["m"] for message in errors)
     assert [message["e"] for message in refusals] == ["error"] * 2
     assert "stream" not in refusals[1]
+
+
+def test_a_socket_that_nobody_has_and_that_brings_nothing_is_forgotten(exchange: Sandbox, make: Make) -> None:
+    bm = make()
+    told: queue.Queue[Any] = queue.Queue()
+    left = bm.trade_socket("BNBBTC")
+    with left:
+        assert bm.trade_socket("BNBBTC") is left
+    closed = bm.ticker_socket(told.put)
+    closed.close()
+    with bm.trade_socket("NEOBTC", told.put):  # which is kept for its callback
+        pass
+    gone = [weakref.ref(left), weakref.ref(closed), weakref.ref(bm.multiplex_socket(["bnbbtc@trade"]))]
+    del left, closed
+    gc.collect()
+    trade(exchange, "NEOBTC")
+    assert told.get(timeout=PATIENCE)["s"] == "NEOBTC"
+    assert [ref() for ref in gone] == [None] * 3
+    assert bm.trade_socket("NEOBTC") is bm.trade_socket("NEOBTC", told.put)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Final, Self
+from weakref import WeakValueDictionary
 
 from ..core.connect import Endpoint, check_seconds
 from ..core.reconnect import Reconnect
@@ -125,7 +126,9 @@ class BinanceSocketManager(MarketSockets):
         self._streams = Multiplexer(line, reconnect, renewal, missed)
         self._lock = threading.Lock()  # guards what follows
         self._made: Client | None = None  # our own
-        self._sockets: dict[tuple[Any, ...], Socket] = {}
+        # for as long as somebody has them, or they bring something, or they have callbacks
+        self._sockets: WeakValueDictionary[tuple[Any, ...], Socket] = WeakValueDictionary()
+        self._called: set[Socket] = set()  # written by the sockets
         self._books: dict[str, OrderBook] = {}
         self._stopped = False
 
@@ -277,16 +280,16 @@ class BinanceSocketManager(MarketSockets):
         """The one socket of this kind; key: its streams, where it is one of the market's."""
         if callback is not None:
             check_callback(callback)
-        if (wrapped, key) not in self._sockets:
+        with self._lock:
+            socket = self._sockets.get((wrapped, key))
+        if socket is None:
             source = _Market(self._streams, key) if feed is None else feed()
             on_thread = self._on_streams_thread if feed is None else self._on_thread
-            made = Socket(title, source, self._new_inbox(wrapped), on_thread)
+            socket = Socket(title, source, self._new_inbox(wrapped), on_thread, self._called)
         with self._lock:
             if self._stopped:
                 raise ClientClosed("the manager was stopped: make a new one")
-            socket = self._sockets.get((wrapped, key))
-            if socket is None:
-                socket = self._sockets[wrapped, key] = made
+            socket = self._sockets.setdefault((wrapped, key), socket)
         if callback is not None:
             socket.add_callback(callback)
         return socket

@@ -63,8 +63,14 @@ class Socket:
     """
 
     def __init__(
-        self, title: str, feed: Feed, inbox: Inbox, on_event_thread: Callable[[], bool] = lambda: False
+        self,
+        title: str,
+        feed: Feed,
+        inbox: Inbox,
+        on_event_thread: Callable[[], bool] = lambda: False,
+        called: "set[Socket] | None" = None,
     ) -> None:
+        self._called: set[Socket] = set() if called is None else called  # which keeps those with callbacks
         self.on_event_thread = on_event_thread  # whether the caller's is one that brings messages
         self._title = title
         self._feed = feed
@@ -174,6 +180,7 @@ class Socket:
         with self._turn:
             if callback not in self._callbacks:
                 self._callbacks = (*self._callbacks, callback)
+            self._called.add(self)
             self.put = self._call_and_put
             self._begin()
 
@@ -182,6 +189,7 @@ class Socket:
         with self._turn:
             self._users = 0
             self._callbacks = ()
+            self._called.discard(self)
             self.put = self._inbox.put
             ready = self._end()
         self._told_closed(ready)
