@@ -1,5 +1,6 @@
 """How a Binance socket ends: while it is being entered, by its callback, with its manager or its client."""
 
+import asyncio
 import gc
 import queue
 import sys
@@ -17,7 +18,7 @@ from wsclient import ClientClosed, CommandError, InvalidRequest, Reconnect, Tran
 from wsclient.binance import BinanceSocketManager, Client
 from wsclient.sandbox import Sandbox
 from wsclient.sandbox.binance_limits import BinanceSettings
-from wsclient.sandbox.faults import Mute
+from wsclient.sandbox.faults import Delay, Gate, Mute
 
 Make = Callable[..., BinanceSocketManager]
 
@@ -319,3 +320,26 @@ def test_a_socket_that_nobody_has_and_that_brings_nothing_is_forgotten(exchange:
     assert told.get(timeout=PATIENCE)["s"] == "NEOBTC"
     assert [ref() for ref in gone] == [None] * 3
     assert bm.trade_socket("NEOBTC") is bm.trade_socket("NEOBTC", told.put)
+
+
+def test_who_enters_after_a_closing_isnt_left_by_who_was_entering_before_it(exchange: Sandbox, make: Make) -> None:
+    gate = Gate()
+    exchange.faults.add(Delay(method="SUBSCRIBE", gate=gate))
+    socket = make().trade_socket("BNBBTC")
+
+    async def main() -> Any:
+        first = asyncio.create_task(socket.__aenter__())
+        await asyncio.sleep(0)
+        socket.close()
+        second = asyncio.create_task(socket.__aenter__())
+        with pytest.raises(ClientClosed):
+            await first
+        gate.open()
+        await second
+        trade(exchange)
+        try:
+            return await socket.recv(PATIENCE)
+        finally:
+            await socket.__aexit__()
+
+    assert run(main())["t"] == 1

@@ -79,6 +79,7 @@ class Socket:
         self.put: Callable[[Item], None] = inbox.put
         self._turn = threading.RLock()  # guards what follows; a feed begins and ends while it is held
         self._users = 0
+        self._closings = 0  # how often it was ended for all
         self._callbacks: tuple[Callback, ...] = ()
         self._ready: Future[None] | None = None  # while the feed is begun: whether it brings messages
         self._entered: Literal["with", "async with"] | None = None  # how it was last; read without the lock
@@ -101,11 +102,11 @@ class Socket:
     # -- coroutines
 
     async def __aenter__(self) -> Self:
-        ready = self._enter("async with")
+        ready, closings = self._enter("async with")
         try:
             await asyncio.wrap_future(_own(ready))
         except BaseException:
-            self._leave()
+            self._leave(closings)
             raise
         return self
 
@@ -151,7 +152,7 @@ class Socket:
     # -- threads
 
     def __enter__(self) -> "PlainSocket":
-        ready = self._enter("with")
+        ready, closings = self._enter("with")
         try:
             if not ready.done() and self.on_event_thread():
                 raise WouldDeadlock(
@@ -159,7 +160,7 @@ class Socket:
                 )
             ready.result()
         except BaseException:
-            self._leave()
+            self._leave(closings)
             raise
         return PlainSocket(self, self._inbox)
 
@@ -188,6 +189,7 @@ class Socket:
         """Ends the socket for all who use it."""
         with self._turn:
             self._users = 0
+            self._closings += 1
             self._callbacks = ()
             self._called.discard(self)
             self.put = self._inbox.put
@@ -196,14 +198,14 @@ class Socket:
 
     # -- in and out
 
-    def _enter(self, how: Literal["with", "async with"]) -> "Future[None]":
+    def _enter(self, how: Literal["with", "async with"]) -> "tuple[Future[None], int]":
         with self._turn:
             self._entered = how
             if not self._users:
                 self._inbox.open()
             ready = self._begin()
             self._users += 1
-            return ready
+            return ready, self._closings
 
     def _begin(self) -> "Future[None]":
         if self._ready is not None:
@@ -216,9 +218,10 @@ class Socket:
         begun.add_done_callback(lambda begun: _settle(ready, begun.exception()))
         return ready
 
-    def _leave(self) -> None:
+    def _leave(self, closings: int | None = None) -> None:
+        """One user less, unless the socket was closed for him already, since when others may have entered it."""
         with self._turn:
-            if not self._users:
+            if not self._users or closings not in (None, self._closings):
                 return
             self._users -= 1
             if self._users:
