@@ -8,7 +8,7 @@ each connection: how busy it was, and how many notices it sent. Paths and option
 /feedcalls?rate=N           the same; there it begins a feed of N notices a second, in small bursts
 /coinbase?count=N           Coinbase's feed: subscribe messages are answered; one for the channel `status` begins
                             N messages of the full channel, then a Close
-/binance?count=N            Binance's: requests are answered; SUBSCRIBE, or streams in the URL, begin N + 1 events
+/binance/N/…               Binance's: requests are answered; SUBSCRIBE, or streams in the URL, begin N + 1 events
 &welcome=1                  greets first, as CoinFLEX does
 
 It knows as much of RFC 6455 as these clients need: commands in one frame of less than 64 KiB.
@@ -152,7 +152,10 @@ class Line:
         target = urlsplit(first.split(" ")[1])
         self._options = dict(parse_qsl(target.query))
         self._coinbase = target.path == "/coinbase"
-        self._binance = target.path == "/binance"
+        _, place, count, *_ = f"{target.path}//".split("/")
+        self._binance = place == "binance"
+        if count:
+            self._options["count"] = count
         headers = {name.strip().lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
         digest = hashlib.sha1((headers["sec-websocket-key"] + _GUID).encode()).digest()
         response = (

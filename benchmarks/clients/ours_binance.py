@@ -9,7 +9,7 @@ from ..measure import Figures
 
 
 def _manager(url: str) -> BinanceSocketManager:
-    return BinanceSocketManager(url=f"{url}&to=", overflow="block")  # nothing is dropped
+    return BinanceSocketManager(url=url, overflow="block")  # nothing is dropped
 
 
 def multiplex(url: str, count: int) -> Figures:

@@ -14,7 +14,7 @@ def multiplex(url: str, count: int) -> Figures:
     async def run() -> Figures:
         client = AsyncClient(streams.KEY, streams.SECRET)
         manager = BinanceSocketManager(client, max_queue_size=count + 10)  # nothing is dropped
-        manager.STREAM_URL = f"{url}&to="  # to which it adds "stream?streams=…"
+        manager.STREAM_URL = f"{url}/"  # to which it adds "stream?streams=…"
         async with manager.multiplex_socket(list(streams.NAMES)) as socket:
             await socket.recv()
             timed = measure.Timed(count)

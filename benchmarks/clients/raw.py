@@ -117,7 +117,7 @@ def _answer_size() -> int:
 
 
 def multiplex(url: str, count: int) -> Figures:
-    with _connect(f"{url}&to=stream?streams=all") as sock:
+    with _connect(f"{url}/stream?streams=all") as sock:
         tape = streams.Tape()
         size = sum(len(tape.block(min(left, len(tape)))) for left in range(count, 0, -len(tape)))
         timed = measure.Timed(count)

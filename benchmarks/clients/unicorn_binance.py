@@ -34,7 +34,7 @@ def multiplex(url: str, count: int) -> Figures:
         high_performance=True,
         disable_colorama=True,
         warn_on_update=False,
-        websocket_base_uri=f"{url}&to=",
+        websocket_base_uri=f"{url}/",
     )
     channels = sorted({name.partition("@")[2] for name in streams.NAMES})
     manager.create_stream(channels, list(streams.SYMBOLS))
