@@ -2,8 +2,9 @@
 
 import os
 import threading
-import time
+from collections.abc import Hashable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,20 @@ def pending() -> Reply[dict[str, int]]:
     return Reply({"method": "GetOrders"}, 1, lambda: False)
 
 
-def waiting(reply: Reply[dict[str, int]]) -> None:
-    """Returns once somebody sleeps on the reply's bell, or is about to."""
-    while reply.bell is None:
-        time.sleep(0)
+class Session:
+    """The session of a reply, which is asked to read by each who begins to wait."""
+
+    account: Hashable = None
+
+    def __init__(self) -> None:
+        self._asked = threading.Semaphore(0)
+
+    def read_for(self, reply: Reply[Any], timeout: float | None) -> None:
+        self._asked.release()
+
+    def wait_for_waiters(self, count: int) -> None:
+        for _ in range(count):
+            assert self._asked.acquire(timeout=10)
 
 
 def test_a_bell_that_was_rung_before_wakes_at_once_and_only_once() -> None:
@@ -58,19 +69,21 @@ def test_a_ring_for_a_reply_that_was_given_up_does_not_end_the_next_wait() -> No
 
 
 def test_many_who_wait_for_one_reply_are_all_told() -> None:
-    reply = pending()
+    reply, session = pending(), Session()
+    reply.carrier = session
     with ThreadPoolExecutor(8) as pool:
         told = [pool.submit(reply.result, 10) for _ in range(8)]
-        waiting(reply)
+        session.wait_for_waiters(8)
         succeed(reply, {"tag": 1})
         assert [one.result(10) for one in told] == [{"tag": 1}] * 8
 
 
 def test_who_waits_is_told_of_a_cancelling_too() -> None:
-    reply = pending()
+    reply, session = pending(), Session()
+    reply.carrier = session
     with ThreadPoolExecutor(1) as pool:
         told = pool.submit(reply.exception, 10)
-        waiting(reply)
+        session.wait_for_waiters(1)
         assert reply.cancel()
         with pytest.raises(CancelledError):
             told.result(10)
